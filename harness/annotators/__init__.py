@@ -1,0 +1,1 @@
+"""Report text to labels and graphs."""

@@ -1,0 +1,30 @@
+"""What a candidate is: anything that answers a study with a structured report."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from harness.report import Report
+from harness.study import Study
+
+
+class Candidate(ABC):
+    """What is judged. It is given a `Study`, which holds no reference: cheating is a type error.
+
+    Constructors must be cheap and picklable: the engine builds a candidate in each worker process.
+    Load weights in `prepare`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 (hex) over everything that decides what it writes: weights, code, options."""
+
+    def prepare(self) -> None:
+        """Called once in each worker, before the first study; its time is not a study's time."""
+
+    @abstractmethod
+    def report(self, study: Study) -> Report:
+        """The report of one study. Anything raised here makes the study a failed, scored row."""

@@ -1,0 +1,54 @@
+"""Errors a user can cause; each message names the place and the remedy.
+
+HarnessError
+├── SuiteError        a suite file that cannot be read as one
+├── CohortError       studies that cannot be read, or must not be judged
+├── CandidateError    a candidate that cannot be loaded
+├── PluginError       a plugin that is not there, or does not load
+├── LedgerError       a run folder that is damaged, or of something else
+└── NotEvaluable      a question that this material cannot answer
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """Something the user can put right. The command line prints it without a traceback.
+
+    `exit_code` is what the command line ends with: 2 for bad input, 3 where the honest answer is
+    NOT EVALUATED.
+    """
+
+    exit_code = 2
+
+
+class SuiteError(HarnessError):
+    """A suite that cannot be used. `problems`: every one found, `file:line:column: key: what`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class CohortError(HarnessError):
+    """Studies that cannot be read, or that must not be judged as they are."""
+
+
+class CandidateError(HarnessError):
+    """A candidate that cannot be loaded (one that fails on a study is a scored row, not this)."""
+
+
+class PluginError(HarnessError):
+    """A candidate, cohort, annotator or measure that is not installed or does not load."""
+
+
+class LedgerError(HarnessError):
+    """A run folder that is damaged, incomplete, or holds another suite's run."""
+
+    exit_code = 3
+
+
+class NotEvaluable(HarnessError):  # noqa: N818 - it is an answer, not a defect
+    """A question this material cannot answer; the verdict reads NOT EVALUATED."""
+
+    exit_code = 3

@@ -1,0 +1,1 @@
+"""Chest phantoms: generated studies in which everything is known."""
