@@ -36,4 +36,5 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
             f"{path}: not a readable picture ({error}); fetch it again or leave the study out"
         ) from error
     scale = 65535.0 if deep and values.max(initial=0) > 255 else 255.0
-    return np.clip(values / np.float32(scale), np.float32(0), np.float32(1))
+    grey01: NDArray[np.float32] = np.clip(values / np.float32(scale), 0, 1, dtype=np.float32)
+    return grey01

@@ -1,0 +1,149 @@
+"""Runs a candidate in worker processes of this machine, each study under a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from harness.candidates.base import Candidate
+from harness.engines.worker import READY, serve
+from harness.errors import CandidateError
+from harness.outcome import Outcome, Status
+from harness.report import Report
+from harness.study import Study
+
+_SPAWN = multiprocessing.get_context("spawn")
+"""Forking a process that has threads (torch, pyarrow) can hang; a spawned one starts clean."""
+
+
+def run_local(
+    candidate: Candidate,
+    studies: Iterable[Study],
+    *,
+    workers: int = 1,
+    timeout_s: float = 30.0,
+    start_timeout_s: float = 600.0,
+) -> Iterator[Outcome]:
+    """Asks for every study's report; yields outcomes as they come, one a study.
+
+    A worker that is late or dies is replaced; its study is an outcome like any other. The
+    candidate never runs in this process.
+
+    Raises:
+        CandidateError: the candidate cannot be prepared at all.
+    """
+    pool = [_Worker(candidate) for _ in range(max(1, workers))]
+    waiting = iter(studies)
+    try:
+        for worker in pool:
+            worker.start(start_timeout_s)
+        idle, busy = list(pool), dict[Connection, _Worker]()
+        while True:
+            while idle:
+                study = next(waiting, None)
+                if study is None:
+                    break
+                worker = idle.pop()
+                if not worker.give(study, timeout_s):  # it died while it had nothing to do
+                    worker.restart(start_timeout_s)
+                    worker.give(study, timeout_s)
+                busy[worker.connection] = worker
+            if not busy:
+                return
+            until = min(worker.deadline for worker in busy.values())
+            ready = wait(list(busy), timeout=max(0.0, until - time.monotonic()))
+            now = time.monotonic()
+            for connection, worker in list(busy.items()):
+                if connection not in ready and now < worker.deadline:
+                    continue
+                outcome = worker.take(late=connection not in ready)
+                del busy[connection]
+                if outcome.status in (Status.LATE, Status.DIED):
+                    worker.restart(start_timeout_s)
+                idle.append(worker)
+                yield outcome
+    finally:
+        for worker in pool:
+            worker.stop()
+
+
+@dataclass(slots=True, eq=False)
+class _Worker:
+    candidate: Candidate
+    process: SpawnProcess = field(init=False)
+    connection: Connection = field(init=False)
+    study_id: str = ""
+    began: float = 0.0
+    deadline: float = float("inf")
+
+    def start(self, limit_s: float) -> None:
+        self.connection, theirs = _SPAWN.Pipe()
+        self.process = _SPAWN.Process(target=serve, args=(self.candidate, theirs), daemon=True)
+        try:
+            self.process.start()
+        except (TypeError, AttributeError) as error:  # what pickle raises for what it cannot take
+            raise CandidateError(
+                f"candidate {self.candidate.name} cannot be sent to a worker process: {error}; "
+                "keep open files and loaded weights out of its constructor"
+            ) from None
+        theirs.close()
+        try:
+            if not self.connection.poll(limit_s):
+                raise CandidateError(
+                    f"candidate {self.candidate.name} was not ready after {limit_s:g} s; raise "
+                    "execution.start_timeout_s if it needs longer to load"
+                )
+            message = self.connection.recv()
+        except EOFError:
+            self.process.join()
+            raise CandidateError(
+                f"candidate {self.candidate.name} died while loading "
+                f"(exit code {self.process.exitcode}); out of memory?"
+            ) from None
+        if message != READY:
+            raise CandidateError(f"candidate {self.candidate.name} does not load: {message}")
+
+    def give(self, study: Study, timeout_s: float) -> bool:
+        self.study_id = study.study_id
+        self.began = time.monotonic()
+        self.deadline = self.began + timeout_s
+        try:
+            self.connection.send(study)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+        return True
+
+    def take(self, late: bool) -> Outcome:
+        elapsed = time.monotonic() - self.began
+        if late:
+            return Outcome(self.study_id, Status.LATE, None, "", elapsed)
+        try:
+            status, answer, error = self.connection.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            reason = f"exit code {self.process.exitcode}"
+            return Outcome(self.study_id, Status.DIED, None, reason, elapsed)
+        report = Report.model_validate_json(answer) if answer else None
+        return Outcome(self.study_id, Status(status), report, error, elapsed)
+
+    def restart(self, limit_s: float) -> None:
+        self.stop()
+        self.start(limit_s)
+
+    def stop(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # never started
+            self.connection.close()
+        if (process := getattr(self, "process", None)) is not None and process.pid:
+            process.kill()
+            process.join()
+
+
+def default_workers() -> int:
+    """One worker a core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,69 @@
+"""The loop of a worker process: takes studies from a pipe, puts answers into it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Final
+
+from pydantic import ValidationError
+
+from harness.candidates.base import Candidate
+from harness.errors import CandidateError, HarnessError
+from harness.outcome import Status
+from harness.report import Report
+from harness.study import Study
+
+READY: Final = "ready"
+
+
+def serve(candidate: Candidate, connection: Connection) -> None:
+    """Prepares the candidate, says `READY` or what is wrong, then answers until the pipe closes."""
+    # One thread a worker: sums come out in one order, so that the same study gives the same bytes
+    # on any number of workers.
+    os.environ.update({"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"})
+    os.dup2(sys.stderr.fileno(), 1)  # what a candidate prints must not mix with results
+    try:
+        candidate.prepare()
+        torch = sys.modules.get("torch")
+        if torch is not None:
+            torch.set_num_threads(1)
+    except HarnessError as error:
+        connection.send(str(error))
+        return
+    except Exception as error:
+        connection.send(f"{type(error).__name__}: {error} ({_place(error)})")
+        return
+    connection.send(READY)
+    while True:
+        try:
+            study: Study = connection.recv()
+        except (EOFError, OSError, KeyboardInterrupt):
+            return
+        connection.send(_answer(candidate, study))
+
+
+def _answer(candidate: Candidate, study: Study) -> tuple[Status, str, str]:
+    try:
+        report = candidate.report(study)
+    except ValidationError as error:
+        return Status.INVALID, "", f"ValidationError at {_place(error)}"
+    except CandidateError as error:
+        return Status.MISSING, "", f"CandidateError at {_place(error)}"
+    except Exception as error:
+        return Status.RAISED, "", f"{type(error).__name__} at {_place(error)}"
+    if not isinstance(report, Report):
+        return Status.INVALID, "", f"answered {type(report).__name__}, not Report"
+    if not report.text.strip():
+        return Status.EMPTY, "", ""
+    try:
+        return Status.OK, report.model_dump_json(), ""
+    except ValueError as error:  # text that no encoding can carry, such as a lone surrogate
+        return Status.INVALID, "", f"{type(error).__name__}: not writable as JSON"
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"

@@ -1,0 +1,262 @@
+"""What happened: a run folder of Parquet parts, each written once, under a hash-chained log."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.chain import Chain
+from harness.digests import canonical_json, digest_file, digest_value
+from harness.errors import LedgerError
+
+Table = Literal["cases", "predictions", "timings", "rows"]
+TABLES: Final[tuple[Table, ...]] = ("cases", "predictions", "timings", "rows")
+
+DIGESTED: Final[tuple[Table, ...]] = ("cases", "predictions", "rows")
+"""What the ledger digest is made of; times differ from run to run: evidence, not content."""
+
+
+class Ledger:
+    """A run folder.
+
+    ```
+    run.json                who, what, with which digests; written first, never changed
+    suite.yaml              the suite file as it was
+    log.jsonl               the hash chain; a part counts only if it stands here
+    cases/00000.parquet     references, labels, groups, digests of the studies that were asked
+    predictions/00000...    status and report of each study
+    timings/00000...        latency of each study
+    rows/00000...           labels read from texts, and the integer row of each measure
+    results.json            estimates and verdict, derived from the rows
+    ```
+
+    A part is written beside its name, flushed, renamed, and then entered in the log. What a crash
+    leaves between two of these steps is removed when the folder is next opened for writing.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Opens an existing run folder for reading; checks the log's chain and the identity.
+
+        Raises:
+            LedgerError: there is no run, or its log or identity was changed.
+        """
+        self.root = root
+        if not (root / "run.json").exists():
+            raise LedgerError(f"{root}: no run here (no run.json); make one with: harness run")
+        self.log = Chain(root / "log.jsonl")
+        try:
+            self.identity: dict[str, Any] = json.loads((root / "run.json").read_bytes())
+        except ValueError:
+            raise LedgerError(f"{root / 'run.json'}: not JSON; the run folder is damaged") from None
+        self._parts: dict[Table, dict[str, dict[str, Any]]] = {table: {} for table in TABLES}
+        started = False
+        for entry in self.log.entries():
+            if entry["event"] == "started":
+                started = True
+                if entry["identity"] != digest_value(self.identity):
+                    raise LedgerError(f"{root / 'run.json'}: was changed after the run began")
+            elif entry["event"] == "part":
+                self._parts[entry["table"]][entry["part"]] = entry
+        if not started:
+            raise LedgerError(f"{root}: the log does not hold the start of the run; it is damaged")
+
+    @classmethod
+    def create(cls, root: Path, identity: dict[str, Any], suite_text: bytes) -> Ledger:
+        """Begins a run, or takes up the one that is there if it is the very same.
+
+        Raises:
+            LedgerError: the folder holds something else: another run (says what differs), or files
+                that are not a run.
+        """
+        marker = root / "run.json"
+        if not marker.exists():
+            leftovers = [item.name for item in root.iterdir()] if root.is_dir() else []
+            if set(leftovers) - {
+                "suite.yaml",
+                "log.jsonl",
+                "run.json.tmp",
+                "suite.yaml.tmp",
+                "lock",
+            }:
+                raise _in_use(f"{root}: is not empty and holds no run; name a new folder")
+            root.mkdir(parents=True, exist_ok=True)
+            (root / "log.jsonl").unlink(missing_ok=True)
+            write_atomically(root / "suite.yaml", suite_text)
+            Chain(root / "log.jsonl").append("started", identity=digest_value(identity))
+            write_atomically(marker, canonical_json(identity).encode())
+        Chain(root / "log.jsonl").repair()
+        ledger = cls(root)
+        different = sorted(
+            key
+            for key in {*identity, *ledger.identity}
+            if identity.get(key) != ledger.identity.get(key)
+        )
+        if different:
+            raise _in_use(
+                f"{root}: holds another run; different: {', '.join(different)}. "
+                "Name a new folder, or remove this one"
+            )
+        ledger._sweep()
+        return ledger
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Holds the folder for writing; a second writer is refused, not mixed in.
+
+        Raises:
+            LedgerError: another process is writing this run.
+        """
+        with (self.root / "lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise _in_use(f"{self.root}: another process is writing this run") from None
+            yield
+
+    def write(self, table: Table, records: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
+        """Adds one part and enters it in the log. Records must hold `study_id`.
+
+        Raises:
+            LedgerError: the disk is full or cannot be written; what was there before stands.
+        """
+        part = f"{len(self._parts[table]):05d}"
+        path = self._path(table, part)
+        data = pa.Table.from_pylist(list(records), schema=schema)
+        temporary = path.with_suffix(".tmp")
+        try:
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(data, temporary, compression="zstd")
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+            entry = self.log.append(
+                "part", table=table, part=part, studies=len(records), sha256=digest_file(path)
+            )
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise LedgerError(
+                f"{path}: cannot be written: {error.strerror}. Nothing is lost: free some space "
+                "and give the same command again"
+            ) from None
+        self._parts[table][part] = entry
+
+    def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+        """All parts of a table, sorted by study id; digests are checked.
+
+        Raises:
+            LedgerError: a part is missing or was changed, or a study stands in it twice.
+        """
+        tables = []
+        for part, entry in sorted(self._parts[table].items()):
+            path = self._path(table, part)
+            if not path.exists():
+                raise LedgerError(f"{path}: is in the log but not there")
+            if digest_file(path) != entry["sha256"]:
+                raise LedgerError(f"{path}: was changed after it was written")
+            tables.append(pq.read_table(path, columns=list(columns) if columns else None))
+        if not tables:
+            raise LedgerError(f"{self.root}: no {table} yet; the run is not complete")
+        joined = pa.concat_tables(tables).sort_by("study_id")
+        ids = joined.column("study_id")
+        if len(ids.unique()) != len(ids):
+            raise LedgerError(f"{self.root}: a study stands twice in {table}")
+        return joined
+
+    def done(self, table: Table) -> set[str]:
+        """The ids of the studies already written."""
+        if not self._parts[table]:
+            return set()
+        return set(self.read(table, ["study_id"]).column("study_id").to_pylist())
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what was asked and what was answered.
+
+        It does not depend on the number of processes, on the order of work, on crashes and
+        resumes, or on times.
+        """
+        content: dict[str, Any] = {
+            key: self.identity[key] for key in ("suite", "cohort", "candidate")
+        }
+        for table in DIGESTED:
+            content[table] = [
+                digest_value(record)
+                for batch in self.read(table).to_batches()
+                for record in batch.to_pylist()
+            ]
+        return digest_value(content)
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Writes results.json and enters its digest in the log."""
+        path = self.root / "results.json"
+        write_atomically(path, json.dumps(results, indent=1, allow_nan=False).encode() + b"\n")
+        if self._results_entry().get("sha256") != digest_file(path):
+            self.log.append(
+                "results", sha256=digest_file(path), verdict=results["verdict"]["status"]
+            )
+
+    def results(self) -> dict[str, Any]:
+        """The estimates and verdict of a complete run.
+
+        Raises:
+            LedgerError: the run is not complete, or results.json was changed.
+        """
+        path = self.root / "results.json"
+        if not path.exists():
+            raise LedgerError(
+                f"{self.root}: the run is not complete; give its harness run command again"
+            )
+        if self._results_entry().get("sha256") != digest_file(path):
+            raise LedgerError(f"{path}: was changed after it was written")
+        results: dict[str, Any] = json.loads(path.read_bytes())
+        return results
+
+    def _results_entry(self) -> dict[str, Any]:
+        last: dict[str, Any] = {}
+        for entry in self.log.entries():
+            if entry["event"] == "results":
+                last = entry
+        return last
+
+    def _path(self, table: Table, part: str) -> Path:
+        return self.root / table / f"{part}.parquet"
+
+    def _sweep(self) -> None:
+        """Removes parts that a crash left outside the log."""
+        for table in TABLES:
+            known = {self._path(table, part) for part in self._parts[table]}
+            for path in (self.root / table).glob("*"):
+                if path not in known:
+                    path.unlink()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that it is there whole or not at all.
+
+    Raises:
+        LedgerError: the disk is full or cannot be written.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        shutil.move(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise LedgerError(f"{path}: cannot be written: {error.strerror}; free some space") from None
+
+
+def _in_use(message: str) -> LedgerError:
+    error = LedgerError(message)
+    error.exit_code = 2
+    return error

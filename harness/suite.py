@@ -1,0 +1,282 @@
+"""What is asked: measures, slices, settings and acceptance criteria, read from YAML."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from harness.errors import PluginError, SuiteError
+from harness.measures.base import Measure
+from harness.plugins import load
+from harness.yaml_source import KeyPath, Source, read_yaml
+
+# 0 and 1 are no thresholds: every value passes the one, or none does.
+Threshold = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Confidence = Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+Comparison = Literal["above", "at_least", "below", "at_most"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CohortPart(_Part):
+    """Which studies of the cohort are judged."""
+
+    split: str | None = None
+    """Only this split; the cohort's own names ("test"). None: all there is."""
+    studies: Annotated[int, Field(ge=1)] | None = None
+    """How many; chosen by a hash of study id and seed, so that adding others changes little. The
+    suite cannot be decided on fewer: then every criterion is NOT EVALUATED."""
+    options: dict[str, str | int | float | bool] = {}
+    """Further options of the cohort, by name, such as `views: pa+lateral`."""
+
+
+class InferencePart(_Part):
+    """How intervals are made. Resampling is by patient, always."""
+
+    confidence: Confidence = 0.95
+    """Of two-sided intervals, and of a criterion's one-sided bound where it names none."""
+    replicates: Annotated[int, Field(ge=200, le=1_000_000)] = 2000
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+class ExecutionPart(_Part):
+    """How the candidate is called."""
+
+    timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    """A study whose report takes longer has failed; the worker is killed."""
+    start_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    """Loading the candidate may take so long."""
+
+
+class MeasurePart(_Part):
+    """One measure, by its installed name, with its options."""
+
+    measure: str
+    id: Name | None = None
+    """What criteria call it; the measure's name where it is left out."""
+    options: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"measure": value} if isinstance(value, str) else value
+
+    @property
+    def key(self) -> str:
+        """What criteria and results call it."""
+        return self.id or self.measure
+
+    def build(self) -> Measure:
+        """The measure with its options.
+
+        Raises:
+            PluginError: not installed. TypeError, ValueError: options it does not take.
+        """
+        measure: Measure = load("measures", self.measure)(**self.options)
+        return measure
+
+
+class Criterion(_Part):
+    """One condition that must hold, decided on a one-sided confidence bound.
+
+    `above`/`at_least`: the lower bound must be above (at least) the threshold; `below`/`at_most`:
+    the upper bound. Thresholds are fractions: 98 % is 0.98.
+    """
+
+    id: Name
+    measure: str
+    value: str = "value"
+    above: Threshold | None = None
+    at_least: Threshold | None = None
+    below: Threshold | None = None
+    at_most: Threshold | None = None
+    confidence: Confidence | None = None
+    slice: str | None = None
+    """`sex=F`: decided on that group. None: on all studies."""
+    requirement: str = ""
+    """The clause of the protocol, standard or guidance that asks for it."""
+    rationale: str = ""
+
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Criterion:
+        given = [name for name in get_args(Comparison) if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "needs exactly one of above, at_least, below, at_most"
+                + (f"; it has {', '.join(given)}" if given else "")
+            )
+        if self.slice is not None and "=" not in self.slice:
+            raise ValueError("slice must read name=group, such as sex=F")
+        return self
+
+    @property
+    def comparison(self) -> Comparison:
+        """Which of the four it is."""
+        return next(name for name in get_args(Comparison) if getattr(self, name) is not None)
+
+    @property
+    def threshold(self) -> float:
+        """The fraction to compare with."""
+        threshold: float = getattr(self, self.comparison)
+        return threshold
+
+    @property
+    def side(self) -> Literal["lower", "upper"]:
+        """Which bound decides."""
+        return "lower" if self.comparison in ("above", "at_least") else "upper"
+
+
+class Suite(_Part):
+    """A whole suite. Build it with `read_suite`, which names places in errors."""
+
+    name: Name
+    version: int
+    title: str = ""
+    description: str = ""
+    cohort: CohortPart = CohortPart()
+    labeler: str = "rules"
+    """The annotator that reads the candidate's texts (and the references', if asked to)."""
+    reference_labels: Literal["cohort", "labeler"] = "cohort"
+    inference: InferencePart = InferencePart()
+    execution: ExecutionPart = ExecutionPart()
+    measures: Annotated[tuple[MeasurePart, ...], Field(min_length=1, strict=False)]
+    slices: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Groups of cases to report every measure by, such as sex, age, race, view, edge_case."""
+    criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, strict=False)]
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the suite asks; comments and layout of the file do not count."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def build_measures(self) -> dict[str, Measure]:
+        """Key -> measure, in the suite's order."""
+        return {part.key: part.build() for part in self.measures}
+
+
+def read_suite(path: Path) -> Suite:
+    """Reads and checks a suite file.
+
+    Raises:
+        SuiteError: with every problem found, each as `file:line:column: key: what and remedy`.
+    """
+    source = read_yaml(path)
+    if not isinstance(source.data, dict):
+        raise SuiteError([source.problem((), "a suite is a mapping with name, measures, criteria")])
+    try:
+        suite = Suite.model_validate(source.data)
+    except ValidationError as error:
+        raise SuiteError(sorted({_explain(source, item) for item in error.errors()})) from None
+    problems = list(_unanswerable(suite, source))
+    if problems:
+        raise SuiteError(problems)
+    return suite
+
+
+def suite_schema() -> dict[str, Any]:
+    """The JSON Schema of suite files, for editors."""
+    schema = Suite.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    # `- bleu4` is short for `- measure: bleu4`.
+    part = schema["properties"]["measures"]["items"]
+    schema["properties"]["measures"]["items"] = {"anyOf": [{"type": "string"}, part]}
+    return schema
+
+
+def _explain(source: Source, item: Any) -> str:
+    path: KeyPath = tuple(item["loc"])
+    kind, value = item["type"], item.get("input")
+    if kind == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
+        return source.problem(path, f"unknown key{hint}")
+    if kind == "missing":
+        return source.problem(
+            path, "missing; every suite needs it" if len(path) == 1 else "missing"
+        )
+    if path and path[-1] in get_args(Comparison) and kind in ("greater_than", "less_than"):
+        percent = f"; for {value:g} % write {value / 100:g}" if 0 < value < 100 else ""
+        return source.problem(path, f"{value:g} is not a fraction between 0 and 1{percent}")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    shown = f" (it is {value!r})" if isinstance(value, str | int | float) else ""
+    return source.problem(path, message[0].lower() + message[1:] + shown)
+
+
+def _known_keys(path: KeyPath) -> list[str]:
+    """The keys that a mapping at this path may have."""
+    by_place: dict[str, type[BaseModel]] = {
+        "": Suite,
+        "cohort": CohortPart,
+        "inference": InferencePart,
+        "execution": ExecutionPart,
+        "measures": MeasurePart,
+        "criteria": Criterion,
+    }
+    return list(by_place[str(path[0]) if path else ""].model_fields)
+
+
+def _unanswerable(suite: Suite, source: Source) -> Any:
+    """What is well formed and still makes no sense: names that lead nowhere."""
+    try:
+        load("annotators", suite.labeler)
+    except PluginError as error:
+        yield source.problem(("labeler",), str(error))
+    measures: dict[str, Measure] = {}
+    for index, part in enumerate(suite.measures):
+        path: KeyPath = ("measures", index)
+        if part.key in measures:
+            yield source.problem(path, f"{part.key} stands twice; give each its own id")
+        try:
+            cls = load("measures", part.measure)
+        except PluginError as error:
+            yield source.problem((*path, "measure"), str(error))
+            continue
+        known = [name for name in inspect.signature(cls).parameters if name != "self"]
+        unknown = [name for name in part.options if name not in known]
+        for name in unknown:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
+            )
+            yield source.problem((*path, "options", name), f"unknown option{hint}")
+        if unknown:
+            continue
+        try:
+            measures[part.key] = part.build()
+        except (TypeError, ValueError) as error:
+            yield source.problem((*path, "options"), str(error))
+    seen: set[str] = set()
+    for index, criterion in enumerate(suite.criteria):
+        path = ("criteria", index)
+        if criterion.id in seen:
+            yield source.problem((*path, "id"), f"{criterion.id} stands twice; ids must differ")
+        seen.add(criterion.id)
+        if criterion.slice and criterion.slice.partition("=")[0] not in suite.slices:
+            slices = ", ".join(suite.slices) or "none"
+            yield source.problem(
+                (*path, "slice"), f"{criterion.slice} is not under slices (there: {slices})"
+            )
+        if criterion.measure not in {part.key for part in suite.measures}:
+            names = [part.key for part in suite.measures]
+            near = difflib.get_close_matches(criterion.measure, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"listed: {', '.join(names)}"
+            yield source.problem((*path, "measure"), f"not under measures; {hint}")
+        elif criterion.measure in measures:
+            values = measures[criterion.measure].values
+            if criterion.value not in values:
+                near = difflib.get_close_matches(criterion.value, values, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(values)}"
+                yield source.problem(
+                    (*path, "value") if ("value" in source.data["criteria"][index]) else path,
+                    f"{criterion.measure} has no value {criterion.value!r}; {hint}",
+                )
