@@ -48,9 +48,7 @@ class Chain:
             except (ValueError, KeyError, AttributeError, TypeError):
                 raise LedgerError(f"{place}: not a log entry; the log is damaged") from None
             if entry.get("previous") != previous or entry.get("seq") != number - 1:
-                raise LedgerError(
-                    f"{place}: does not follow the line before; one was dropped or moved"
-                )
+                raise LedgerError(f"{place}: does not follow the line before; one was dropped or moved")
             if digest_value(entry) != stated:
                 raise LedgerError(f"{place}: was changed after it was written")
             previous = stated

@@ -14,9 +14,7 @@ from typing import Any
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces, ASCII only; NaN is refused with ValueError."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    )
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def digest_value(value: Any) -> str:
@@ -73,7 +71,5 @@ def environment() -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "system": platform.system(),
         "machine": platform.machine(),
-        "packages": dict(
-            sorted((dist.metadata["Name"].lower(), dist.version) for dist in distributions())
-        ),
+        "packages": dict(sorted((dist.metadata["Name"].lower(), dist.version) for dist in distributions())),
     }

@@ -95,12 +95,8 @@ def estimate_all(
     for label, mask in _slices(groups, len(patients)):
         chosen, index = np.unique(patient[mask], return_inverse=True)
         clusters = names[chosen]
-        sums = {
-            key: _cluster_sums(table[mask], index, len(clusters)) for key, table in rows.items()
-        }
-        resampled = [
-            key for key in measures if len(measures[key].proportions) < len(measures[key].values)
-        ]
+        sums = {key: _cluster_sums(table[mask], index, len(clusters)) for key, table in rows.items()}
+        resampled = [key for key in measures if len(measures[key].proportions) < len(measures[key].values)]
         totals = bootstrap_totals(
             [sums[key] for key in resampled], clusters, replicates=replicates, seed=seed
         )
@@ -119,9 +115,7 @@ def estimate_all(
     return estimates
 
 
-def _slices(
-    groups: Mapping[str, Sequence[str]], studies: int
-) -> list[tuple[str | None, NDArray[np.bool_]]]:
+def _slices(groups: Mapping[str, Sequence[str]], studies: int) -> list[tuple[str | None, NDArray[np.bool_]]]:
     slices: list[tuple[str | None, NDArray[np.bool_]]] = [(None, np.ones(studies, dtype=bool))]
     for name, members in groups.items():
         column = np.asarray(members, dtype=str)
@@ -148,23 +142,17 @@ def _of_measure(
     total = sums.sum(axis=0)
     point = measure.value(total.astype(np.float64))
     replicate_values = measure.value(distribution) if distribution is not None else None
-    left_out = (
-        measure.value((total - sums).astype(np.float64)) if distribution is not None else None
-    )
+    left_out = measure.value((total - sums).astype(np.float64)) if distribution is not None else None
     estimates = []
     for place, value in enumerate(measure.values):
         numerator = denominator = None
         proportion = measure.proportions.get(value)
         if proportion is not None:
-            columns = [
-                measure.columns.index(name) for name in (proportion.successes, proportion.trials)
-            ]
+            columns = [measure.columns.index(name) for name in (proportion.successes, proportion.trials)]
             successes, trials = sums[:, columns[0]], sums[:, columns[1]]
             numerator, denominator = int(successes.sum()), int(trials.sum())
 
-            def interval(
-                level: float, side: Any, hit: Ints = successes, tried: Ints = trials
-            ) -> Interval:
+            def interval(level: float, side: Any, hit: Ints = successes, tried: Ints = trials) -> Interval:
                 return clustered_proportion_interval(hit, tried, confidence=level, side=side)
         else:
             assert replicate_values is not None and left_out is not None  # noqa: S101, PT018

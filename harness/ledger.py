@@ -96,9 +96,7 @@ class Ledger:
         Chain(root / "log.jsonl").repair()
         ledger = cls(root)
         different = sorted(
-            key
-            for key in {*identity, *ledger.identity}
-            if identity.get(key) != ledger.identity.get(key)
+            key for key in {*identity, *ledger.identity} if identity.get(key) != ledger.identity.get(key)
         )
         if different:
             raise _in_use(
@@ -183,9 +181,7 @@ class Ledger:
         It does not depend on the number of processes, on the order of work, on crashes and
         resumes, or on times.
         """
-        content: dict[str, Any] = {
-            key: self.identity[key] for key in ("suite", "cohort", "candidate")
-        }
+        content: dict[str, Any] = {key: self.identity[key] for key in ("suite", "cohort", "candidate")}
         for table in DIGESTED:
             content[table] = [
                 digest_value(record)
@@ -199,9 +195,7 @@ class Ledger:
         path = self.root / "results.json"
         write_atomically(path, json.dumps(results, indent=1, allow_nan=False).encode() + b"\n")
         if self._results_entry().get("sha256") != digest_file(path):
-            self.log.append(
-                "results", sha256=digest_file(path), verdict=results["verdict"]["status"]
-            )
+            self.log.append("results", sha256=digest_file(path), verdict=results["verdict"]["status"])
 
     def results(self) -> dict[str, Any]:
         """The estimates and verdict of a complete run.
@@ -211,9 +205,7 @@ class Ledger:
         """
         path = self.root / "results.json"
         if not path.exists():
-            raise LedgerError(
-                f"{self.root}: the run is not complete; give its harness run command again"
-            )
+            raise LedgerError(f"{self.root}: the run is not complete; give its harness run command again")
         if self._results_entry().get("sha256") != digest_file(path):
             raise LedgerError(f"{path}: was changed after it was written")
         results: dict[str, Any] = json.loads(path.read_bytes())

@@ -27,20 +27,15 @@ def load(kind: Kind, name: str) -> Any:
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise PluginError(
-            f"{name}: no such {kind[:-1]}{hint} Installed: {', '.join(found) or 'none'}"
-        )
+        raise PluginError(f"{name}: no such {kind[:-1]}{hint} Installed: {', '.join(found) or 'none'}")
     try:
         return found[name].load()
     except ImportError as error:
         extra = {"torch": "models", "transformers": "models", "safetensors": "models"}
         remedy = extra.get((error.name or "").partition(".")[0])
         how = f'; pip install "harness[{remedy}]"' if remedy else ""
-        raise PluginError(
-            f"{kind[:-1]} {name} ({found[name].value}) does not load: {error}{how}"
-        ) from error
+        raise PluginError(f"{kind[:-1]} {name} ({found[name].value}) does not load: {error}{how}") from error
     except Exception as error:
         raise PluginError(
-            f"{kind[:-1]} {name} ({found[name].value}) does not load: "
-            f"{type(error).__name__}: {error}"
+            f"{kind[:-1]} {name} ({found[name].value}) does not load: {type(error).__name__}: {error}"
         ) from error

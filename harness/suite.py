@@ -201,9 +201,7 @@ def _explain(source: Source, item: Any) -> str:
         hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
         return source.problem(path, f"unknown key{hint}")
     if kind == "missing":
-        return source.problem(
-            path, "missing; every suite needs it" if len(path) == 1 else "missing"
-        )
+        return source.problem(path, "missing; every suite needs it" if len(path) == 1 else "missing")
     if path and path[-1] in get_args(Comparison) and kind in ("greater_than", "less_than"):
         percent = f"; for {value:g} % write {value / 100:g}" if 0 < value < 100 else ""
         return source.problem(path, f"{value:g} is not a fraction between 0 and 1{percent}")
@@ -245,9 +243,7 @@ def _unanswerable(suite: Suite, source: Source) -> Any:
         unknown = [name for name in part.options if name not in known]
         for name in unknown:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
-            )
+            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
             yield source.problem((*path, "options", name), f"unknown option{hint}")
         if unknown:
             continue
@@ -263,9 +259,7 @@ def _unanswerable(suite: Suite, source: Source) -> Any:
         seen.add(criterion.id)
         if criterion.slice and criterion.slice.partition("=")[0] not in suite.slices:
             slices = ", ".join(suite.slices) or "none"
-            yield source.problem(
-                (*path, "slice"), f"{criterion.slice} is not under slices (there: {slices})"
-            )
+            yield source.problem((*path, "slice"), f"{criterion.slice} is not under slices (there: {slices})")
         if criterion.measure not in {part.key for part in suite.measures}:
             names = [part.key for part in suite.measures]
             near = difflib.get_close_matches(criterion.measure, names, n=1)

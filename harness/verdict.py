@@ -115,9 +115,7 @@ def _whole(decisions: Sequence[Decision], reasons: Sequence[str]) -> Status:
     return Status.whole([*parts, *(Status.NOT_EVALUATED for _ in reasons)])
 
 
-def _decide(
-    criterion: Criterion, estimate: Estimate | None, confidence: float, short: bool
-) -> Decision:
+def _decide(criterion: Criterion, estimate: Estimate | None, confidence: float, short: bool) -> Decision:
     bound = estimate.bound(criterion.side, confidence) if estimate else math.nan
     status, reason = _status(criterion, estimate, bound, confidence)
     if status is Status.PASS and short:
@@ -161,9 +159,7 @@ def _status(
     if _holds(criterion, bound):
         return Status.PASS, f"{words} {relation} {criterion.threshold:g}"
     reason = f"{words} is not {relation} {criterion.threshold:g}"
-    if estimate.denominator is not None and _undecidable(
-        criterion, estimate.denominator, confidence
-    ):
+    if estimate.denominator is not None and _undecidable(criterion, estimate.denominator, confidence):
         opposite = estimate.bound("upper" if criterion.side == "lower" else "lower", confidence)
         if _holds(criterion, opposite):
             return Status.NOT_EVALUATED, (

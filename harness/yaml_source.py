@@ -26,11 +26,7 @@ class Source:
     def problem(self, path: KeyPath, what: str) -> str:
         """`file:line:column: criteria[2].above: what`, at the nearest place that is known."""
         place = next(
-            (
-                self.places[path[:end]]
-                for end in range(len(path), -1, -1)
-                if path[:end] in self.places
-            ),
+            (self.places[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.places),
             (1, 1),
         )
         key = key_path(path)

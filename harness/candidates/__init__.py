@@ -1,1 +1,42 @@
 """Who is judged."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from harness.candidates.base import Candidate
+from harness.errors import CandidateError
+from harness.plugins import load
+
+
+def open_candidate(locator: str) -> Candidate:
+    """Opens `KIND`, `KIND:PATH` or `KIND:PATH?option=value&...`, such as `predictions:a.jsonl`.
+
+    Raises:
+        PluginError: no such kind. CandidateError: a bad option or path.
+    """
+    kind, _, rest = locator.partition(":")
+    path, _, query = rest.partition("?")
+    cls = load("candidates", kind)
+    parameters = inspect.signature(cls).parameters
+    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    if path:
+        options["path"] = Path(path)
+    for name in options:
+        if name not in parameters:
+            raise CandidateError(
+                f"{locator}: candidate {kind} takes no {name}; it takes {', '.join(parameters) or 'nothing'}"
+            )
+    needed = [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty and name not in options
+    ]
+    if needed:
+        how = f"{kind}:PATH" if "path" in needed else f"{kind}:?{needed[0]}=..."
+        raise CandidateError(f"{locator}: candidate {kind} needs {', '.join(needed)}; write {how}")
+    candidate: Candidate = cls(**options)
+    return candidate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from harness.report import Report
@@ -22,7 +23,14 @@ class Candidate(ABC):
     def digest(self) -> str:
         """SHA-256 (hex) over everything that decides what it writes: weights, code, options."""
 
-    def prepare(self) -> None:
+    def check(self, study_ids: Sequence[str]) -> None:  # noqa: B027 - most have nothing to check
+        """Called once before a run with all ids that will be asked for.
+
+        Raises:
+            CandidateError: the candidate cannot be meant for these studies.
+        """
+
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
         """Called once in each worker, before the first study; its time is not a study's time."""
 
     @abstractmethod

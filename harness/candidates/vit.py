@@ -110,7 +110,5 @@ class VitClassifier:
         """Grey values (size, size) to the model's input (channels, size, size)."""
         planes = np.repeat(grey[None], channels, axis=0)
         shape = (-1, 1, 1)
-        normal: NDArray[np.float32] = (planes - self._mean.reshape(shape)) / self._std.reshape(
-            shape
-        )
+        normal: NDArray[np.float32] = (planes - self._mean.reshape(shape)) / self._std.reshape(shape)
         return normal

@@ -15,7 +15,7 @@ from harness.study import Case, case_record
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Studies left out for one reason. Counts of all reasons and the included add up to eligible."""
+    """Studies left out for one reason; with the included they add up to the eligible."""
 
     reason: str
     studies: int
@@ -27,7 +27,7 @@ class Cohort(ABC):
     name: ClassVar[str]
 
     labels_source: str
-    """Where the reference labels come from: "phantom truth", "CheXpert labeler", "human", "none"."""
+    """Where the reference labels come from, such as "phantom truth"; "none" where there are none."""
     covered: tuple[Finding, ...] = FINDINGS
     """The findings that the reference labels speak of."""
     eligible: int
@@ -61,9 +61,7 @@ class Cohort(ABC):
 
 def case_digest(case: Case) -> str:
     """SHA-256 (hex) of what a run depends on in a case, picture files included."""
-    digest = hashlib.sha256(
-        json.dumps(case_record(case), sort_keys=True, ensure_ascii=True).encode()
-    )
+    digest = hashlib.sha256(json.dumps(case_record(case), sort_keys=True, ensure_ascii=True).encode())
     for image in case.study.images:
         with image.path.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())

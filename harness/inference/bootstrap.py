@@ -43,9 +43,7 @@ def bootstrap_weights(
     key = seed.to_bytes(16, "little")
     names = np.array(
         [
-            int.from_bytes(
-                hashlib.blake2b(str(name).encode(), digest_size=8, key=key).digest(), "little"
-            )
+            int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8, key=key).digest(), "little")
             for name in clusters
         ],
         dtype=np.uint64,

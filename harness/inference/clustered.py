@@ -52,9 +52,7 @@ def clustered_proportion_interval(
     plain = proportion_interval(
         x.sum() / effect, n.sum() / effect, confidence=confidence, method=method, side=side
     )
-    return Interval(
-        plain.low, plain.high, float(x.sum() / n.sum()), confidence, side, f"{name} {effect:.3f}"
-    )
+    return Interval(plain.low, plain.high, float(x.sum() / n.sum()), confidence, side, f"{name} {effect:.3f}")
 
 
 def design_effect(successes: NDArray[np.float64], trials: NDArray[np.float64]) -> float:

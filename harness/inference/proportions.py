@@ -69,9 +69,7 @@ def _wilson_corrected(x: float, n: float, tail: float) -> tuple[float, float]:
 
     def end(sign: int) -> float:
         root = z * z - sign * 2 - 1 / n + 4 * p * (n * (1 - p) + sign)
-        return float(
-            (2 * n * p + z * z - sign * (1 + z * math.sqrt(max(root, 0)))) / (2 * (n + z * z))
-        )
+        return float((2 * n * p + z * z - sign * (1 + z * math.sqrt(max(root, 0)))) / (2 * (n + z * z)))
 
     return (0.0 if x == 0 else end(1)), (1.0 if x == n else end(-1))
 

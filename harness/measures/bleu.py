@@ -59,11 +59,7 @@ class Bleu4(Measure):
             texts = [tokenize(text) for text in side.texts(self.section)]
             lengths = np.array([len(tokens) for tokens in texts], dtype=np.int64)
             codes = np.fromiter(
-                (
-                    vocabulary.setdefault(token, len(vocabulary))
-                    for tokens in texts
-                    for token in tokens
-                ),
+                (vocabulary.setdefault(token, len(vocabulary)) for tokens in texts for token in tokens),
                 dtype=np.int64,
                 count=int(lengths.sum()),
             )

@@ -104,17 +104,13 @@ class Lung:
 
     def floor(self, x: Plane | float) -> Plane:
         """y of the diaphragm at an x: a dome that falls towards the chest wall."""
-        u = np.clip(
-            (np.asarray(x, dtype=np.float32) - self.inner) / (self.outer - self.inner), -0.2, 1.1
-        )
+        u = np.clip((np.asarray(x, dtype=np.float32) - self.inner) / (self.outer - self.inner), -0.2, 1.1)
         return (self.dome + 0.085 * np.abs(u - 0.42) ** 1.9 / 0.42).astype(np.float32)
 
     def mask(self, size: int) -> Plane:
         """Where the lung is, 0 to 1, shape (size, size)."""
         x, y = grid(size)
-        inside = ramp(self.sign * (self.wall(y) - x), 0.012) * ramp(
-            self.sign * (x - self.inner), 0.02
-        )
+        inside = ramp(self.sign * (self.wall(y) - x), 0.012) * ramp(self.sign * (x - self.inner), 0.02)
         return inside * ramp(self.floor(x) - y, 0.01) * ramp(y - self.apex, 0.02)
 
     def place(self, across: float, down: float) -> tuple[float, float]:
@@ -170,9 +166,7 @@ def chest_of(scene: Scene, rng: np.random.Generator) -> Chest:
         Lung(Laterality.LEFT, apex, dome + 0.012, middle + inner, middle + half),
     )
     heart = (middle + 0.26 * width, dome - 0.075, width, 0.135 + 0.10 * width)
-    return Chest(
-        lungs, middle, heart, mediastinum, int(rng.integers(9, 11)), int(rng.integers(2**31))
-    )
+    return Chest(lungs, middle, heart, mediastinum, int(rng.integers(9, 11)), int(rng.integers(2**31)))
 
 
 def _grown(scale: dict[Severity | None, float], sign: object) -> float:
@@ -222,9 +216,7 @@ def draw_chest(chest: Chest, size: int) -> tuple[Plane, Plane]:
     spine = ramp(np.float32(0.03) - np.abs(x - chest.middle), 0.012)
     discs = np.float32(0.85) + np.float32(0.15) * np.cos(y * np.float32(2 * np.pi / 0.045))
     plane += np.float32(0.09) * spine * discs * body
-    bubble = ramp(
-        1 - ((x - left.inner - 0.14) / 0.06) ** 2 - ((y - left.dome - 0.13) / 0.035) ** 2, 0.5
-    )
+    bubble = ramp(1 - ((x - left.inner - 0.14) / 0.06) ** 2 - ((y - left.dome - 0.13) / 0.035) ** 2, 0.5)
     plane -= np.float32(0.18) * bubble
     return plane.astype(np.float32), masks.astype(np.float32)
 
@@ -295,9 +287,7 @@ def draw_side_view(view: SideView, size: int) -> tuple[Plane, Plane]:
         angle = rng.uniform(0, 2 * np.pi)
         reach = rng.uniform(0.06, 0.2)
         root = np.array([middle + 0.02, 0.42])
-        strokes.line(
-            np.stack([root, root + reach * np.array([np.cos(angle), np.sin(angle)])]), 0.007, 0.5
-        )
+        strokes.line(np.stack([root, root + reach * np.array([np.cos(angle), np.sin(angle)])]), 0.007, 0.5)
     plane += np.float32(0.22) * strokes.plane(0.003) * air
     spine = ramp(np.float32(0.035) - np.abs(x - view.back - 0.035), 0.014)
     discs = np.float32(0.8) + np.float32(0.2) * np.cos(y * np.float32(2 * np.pi / 0.06))

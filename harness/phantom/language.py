@@ -84,9 +84,7 @@ def describe(scene: Scene, rng: np.random.Generator) -> Description:
         states[Finding.NO_FINDING] = State.POSITIVE
     return Description(
         indication=writer.indication(),
-        comparison=f"Chest radiograph from {scene.prior_studies[-1]}."
-        if scene.prior_studies
-        else "None.",
+        comparison=f"Chest radiograph from {scene.prior_studies[-1]}." if scene.prior_studies else "None.",
         findings=render(findings),
         impression=render(impression),
         states={finding: states.get(finding, State.NOT_MENTIONED) for finding in FINDINGS},
@@ -160,9 +158,7 @@ class _Writer:
                 kind = {Severity.MILD: "nondisplaced", Severity.MODERATE: "mildly displaced",
                         Severity.SEVERE: "displaced", None: ""}[sign.severity]  # fmt: skip
                 words = tuple(word for word in (*sided, which, "rib") if word)
-                return _phrase(
-                    "fracture", presence, modifiers=() if brief else (kind,), anatomy=words
-                )
+                return _phrase("fracture", presence, modifiers=() if brief else (kind,), anatomy=words)
             case Finding.LUNG_LESION:
                 name = "nodule" if sign.severity is Severity.MILD else "mass"
                 low, high = {Severity.MILD: (8, 28), Severity.MODERATE: (31, 45)}.get(
@@ -171,9 +167,7 @@ class _Writer:
                 measure = f"{self.rng.integers(low, high) / 10:.1f} cm"
                 shape = self.pick(("rounded", "round", "spiculated", "well-circumscribed"))
                 words = (measure,) if self.chance(0.5) else (shape,)
-                return _phrase(
-                    name, presence, modifiers=() if brief else words, anatomy=lobe, after=after
-                )
+                return _phrase(name, presence, modifiers=() if brief else words, anatomy=lobe, after=after)
             case Finding.CARDIOMEGALY:
                 return _phrase("cardiomegaly", presence, modifiers=degree)
             case Finding.ENLARGED_CARDIOMEDIASTINUM:
@@ -193,26 +187,18 @@ class _Writer:
                     after=after,
                 )
             case Finding.PNEUMONIA:
-                return _phrase(
-                    "pneumonia", presence, anatomy=lobe, after=after and lobe[:1] == ("both",)
-                )
+                return _phrase("pneumonia", presence, anatomy=lobe, after=after and lobe[:1] == ("both",))
             case Finding.ATELECTASIS:
                 base = (
-                    ("bibasilar",)
-                    if side == "bilateral"
-                    else (*sided, self.pick(("basilar", "lower lobe")))
+                    ("bibasilar",) if side == "bilateral" else (*sided, self.pick(("basilar", "lower lobe")))
                 )
                 mods = (*degree, self.pick(("linear", "subsegmental", "platelike", "")))
                 mods = tuple(word for word in mods if word)
-                return _phrase(
-                    "atelectasis", presence, modifiers=() if brief else mods, anatomy=base
-                )
+                return _phrase("atelectasis", presence, modifiers=() if brief else mods, anatomy=base)
             case Finding.LUNG_OPACITY:
                 mods = (self.pick(("hazy", "patchy", "ill-defined", "airspace")),)
                 name = "opacities" if side == "bilateral" else "opacity"
-                return _phrase(
-                    name, presence, modifiers=() if brief else mods, anatomy=lobe, after=after
-                )
+                return _phrase(name, presence, modifiers=() if brief else mods, anatomy=lobe, after=after)
             case Finding.PLEURAL_OTHER:
                 return _phrase("thickening", presence, anatomy=(*sided, "apical", "pleural"))
             case Finding.SUPPORT_DEVICES:
@@ -290,12 +276,8 @@ class _Writer:
             Finding.PLEURAL_EFFUSION,
             Finding.LUNG_LESION,
         ):
-            options[Course.INCREASED] = (
-                [*noun, verb, change("worsened"), "since the prior study"],
-            )
-            options[Course.DECREASED] = (
-                [*noun, verb, change("improved"), "since the prior study"],
-            )
+            options[Course.INCREASED] = ([*noun, verb, change("worsened"), "since the prior study"],)
+            options[Course.DECREASED] = ([*noun, verb, change("improved"), "since the prior study"],)
         if sign.finding is Finding.FRACTURE:
             options[Course.INCREASED] = options[Course.DECREASED] = options[Course.UNCHANGED]
         return _sentence(self.pick(options[sign.course or Course.UNCHANGED]))
@@ -305,9 +287,7 @@ class _Writer:
         head = Entity(anatomy[-1], "Anatomy")
         before = [Entity(word, "Anatomy", relations=[("modify", head)]) for word in anatomy[:-1]]
         state = Entity("enlarged", "Observation", relations=[("located_at", head)])
-        how = Entity(
-            _ADVERB[sign.severity or Severity.MILD], "Observation", relations=[("modify", state)]
-        )
+        how = Entity(_ADVERB[sign.severity or Severity.MILD], "Observation", relations=[("modify", state)])
         return _sentence(["The", *before, head, "is", how, state])
 
     def device_sentence(self, sign: Sign) -> list[Piece]:
@@ -367,9 +347,7 @@ class _Writer:
                 return _phrase("fracture", _ABSENT, modifiers=self.pick(((), ("displaced",), ("acute",))),
                                anatomy=self.pick(((), ("rib",))))  # fmt: skip
             case Finding.LUNG_LESION:
-                return _phrase(
-                    self.pick(("mass", "nodule")), _ABSENT, anatomy=self.pick(((), ("lung",)))
-                )
+                return _phrase(self.pick(("mass", "nodule")), _ABSENT, anatomy=self.pick(((), ("lung",))))
             case Finding.EDEMA:
                 return _phrase("edema", _ABSENT, anatomy=("pulmonary",))
             case Finding.PNEUMOTHORAX:
@@ -378,9 +356,7 @@ class _Writer:
                 return _phrase("pneumonia", _ABSENT)
         raise ValueError(f"{finding} is not denied in a list")
 
-    def normal(
-        self, anatomy: Sequence[str], state: str, be: str, finding: Finding | None
-    ) -> list[Piece]:
+    def normal(self, anatomy: Sequence[str], state: str, be: str, finding: Finding | None) -> list[Piece]:
         if finding is not None:
             self.states[finding] = State.NEGATIVE
         head = Entity(anatomy[-1], "Anatomy")
@@ -407,12 +383,9 @@ class _Writer:
             )  # fmt: skip
             if finding not in self.present
             and not (
-                self.heavy
-                and finding in (Finding.CONSOLIDATION, Finding.LUNG_OPACITY, Finding.PNEUMONIA)
+                self.heavy and finding in (Finding.CONSOLIDATION, Finding.LUNG_OPACITY, Finding.PNEUMONIA)
             )
-            and self.chance(
-                0.85 if finding in (Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION) else 0.35
-            )
+            and self.chance(0.85 if finding in (Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION) else 0.35)
         ]
         self.rng.shuffle(deniable)  # type: ignore[arg-type]
         if len(deniable) > 3 or (len(deniable) > 1 and self.chance(0.3)):
@@ -431,9 +404,7 @@ class _Writer:
         wide = Finding.ENLARGED_CARDIOMEDIASTINUM in self.present
         big = Finding.CARDIOMEGALY in self.present
         if not wide and not big and self.chance(0.6):
-            name = self.pick(
-                (("cardiomediastinal", "silhouette"), ("cardiomediastinal", "contours"))
-            )
+            name = self.pick((("cardiomediastinal", "silhouette"), ("cardiomediastinal", "contours")))
             be = "are" if name[-1] == "contours" else "is"
             state = self.pick(("within normal limits", "normal", "unremarkable"))
             sentences.append(self.normal(name, state, be, Finding.ENLARGED_CARDIOMEDIASTINUM))
@@ -441,9 +412,7 @@ class _Writer:
             state = self.pick(("normal", "within normal limits"))
             sentences.append(self.normal(("heart", "size"), state, "is", Finding.CARDIOMEGALY))
         if not self.heavy and self.chance(0.6):
-            sentences.append(
-                self.normal(("lungs",), self.pick(("clear", "well expanded")), "are", None)
-            )
+            sentences.append(self.normal(("lungs",), self.pick(("clear", "well expanded")), "are", None))
         if Finding.FRACTURE not in self.present and self.chance(0.35):
             name = self.pick((("osseous", "structures"), ("bony", "structures")))
             sentences.append(self.normal(name, self.pick(("unremarkable", "intact")), "are", None))

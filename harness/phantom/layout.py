@@ -99,9 +99,7 @@ def make_phantom(
         CohortError: the folder holds something else, or the numbers make no sense.
     """
     if studies < 1 or seed < 0 or not 0 <= test_share <= 1 or image_size < 64:
-        raise CohortError(
-            "phantom: needs studies >= 1, seed >= 0, 0 <= test share <= 1, size >= 64"
-        )
+        raise CohortError("phantom: needs studies >= 1, seed >= 0, 0 <= test share <= 1, size >= 64")
     recipe = {"version": VERSION, "studies": studies, "seed": seed, "test_share": test_share,
               "image_size": image_size}  # fmt: skip
     if out.exists():

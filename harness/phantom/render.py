@@ -71,9 +71,7 @@ def _implants(canvas: Canvas) -> None:
         canvas.plane += np.float32(0.11) * shadow
 
 
-def _expose(
-    plane: NDArray[np.float32], scene: Scene, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _expose(plane: NDArray[np.float32], scene: Scene, rng: np.random.Generator) -> NDArray[np.uint8]:
     if scene.rotation:
         turned = Image.fromarray((np.clip(plane, 0, 1) * 65535).astype(np.int32), mode="I")
         turned = turned.rotate(scene.rotation, resample=Image.Resampling.BILINEAR, fillcolor=2000)

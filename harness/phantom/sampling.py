@@ -122,9 +122,7 @@ def _scene(
     if edge is EdgeCase.POST_SURGICAL or (View.AP in views and rng.random() < 0.35):
         found.add(Finding.SUPPORT_DEVICES)
     signs = tuple(
-        _sign(rng, finding, View.AP in views, edge, bool(priors))
-        for finding in FINDINGS
-        if finding in found
+        _sign(rng, finding, View.AP in views, edge, bool(priors)) for finding in FINDINGS if finding in found
     )
     return Scene(
         age=age,
@@ -140,9 +138,7 @@ def _scene(
     )
 
 
-def _sign(
-    rng: np.random.Generator, finding: Finding, portable: bool, edge: EdgeCase, followed: bool
-) -> Sign:
+def _sign(rng: np.random.Generator, finding: Finding, portable: bool, edge: EdgeCase, followed: bool) -> Sign:
     severity = None
     if finding not in _NO_SEVERITY:
         severity = list(Severity)[rng.choice(3, p=[0.4, 0.38, 0.22])]

@@ -96,9 +96,7 @@ def _effusion(
     fluid = lung.mask(canvas.size) * ramp(y - surface, 0.02)
     target = np.float32(0.63)
     canvas.plane += np.float32(strength) * fluid * np.clip(target - canvas.plane, 0, 1)
-    return _box(
-        lung.inner, level - 0.10 * (grade > 0), lung.outer + lung.sign * 0.015, lung.base + 0.05
-    )
+    return _box(lung.inner, level - 0.10 * (grade > 0), lung.outer + lung.sign * 0.015, lung.base + 0.05)
 
 
 def _fracture(
@@ -246,9 +244,7 @@ def _device(canvas: Canvas, chest: Chest, kind: str) -> Box:
         lines.line(path + [-0.009, 0], 0.005, 1)
         lines.line(path + [0.009, 0], 0.005, 1)
     elif kind == "nasogastric tube":
-        path = np.array(
-            [[middle, 0.0], [middle + 0.012, 0.55], [middle + 0.06, 0.80], [middle + 0.15, 0.84]]
-        )
+        path = np.array([[middle, 0.0], [middle + 0.012, 0.55], [middle + 0.06, 0.80], [middle + 0.15, 0.84]])
         lines.line(path, 0.009, 1)
     elif kind == "central line":
         path = np.array(
@@ -284,9 +280,7 @@ def _device(canvas: Canvas, chest: Chest, kind: str) -> Box:
     return _box(xs.min() / size, ys.min() / size, (xs.max() + 1) / size, (ys.max() + 1) / size)
 
 
-def draw_lateral(
-    canvas: Canvas, view: SideView, sign: Sign, rng: np.random.Generator
-) -> Box | None:
+def draw_lateral(canvas: Canvas, view: SideView, sign: Sign, rng: np.random.Generator) -> Box | None:
     """Draws a sign into a lateral view; its box, None if it does not show there."""
     strength = FAINT if sign.certainty is Certainty.FAINT else 1.0
     grade = _GRADE[sign.severity]
@@ -300,9 +294,7 @@ def draw_lateral(
         fluid = ramp(y - (np.float32(level + 0.05) - np.float32(0.09) * u**3), 0.02) * canvas.air
         fluid = fluid * ramp(x - (view.back - 0.14 - 0.12 * grade), 0.05)
         canvas.plane += np.float32(strength) * fluid * np.clip(0.66 - canvas.plane, 0, 1)
-        return _box(
-            view.back - 0.17 - 0.12 * grade, level - 0.05, view.back + 0.02, view.dome + 0.22
-        )
+        return _box(view.back - 0.17 - 0.12 * grade, level - 0.05, view.back + 0.02, view.dome + 0.22)
     focal = {
         Finding.LUNG_LESION: 0.3,
         Finding.CONSOLIDATION: 0.4,
@@ -310,9 +302,7 @@ def draw_lateral(
         Finding.LUNG_OPACITY: 1.4,
     }
     if sign.finding in focal:
-        cx = view.front + (0.62 if sign.zone is not Zone.MIDDLE else 0.35) * (
-            view.back - view.front
-        )
+        cx = view.front + (0.62 if sign.zone is not Zone.MIDDLE else 0.35) * (view.back - view.front)
         cy = view.apex + _DEPTH[sign.zone] * (view.dome - view.apex)
         lesion = sign.finding is Finding.LUNG_LESION
         a = (0.026, 0.046, 0.072)[grade] if lesion else (0.075, 0.10, 0.125)[grade]
