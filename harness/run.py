@@ -18,7 +18,7 @@ from harness import __version__
 from harness.annotators.base import Labeler
 from harness.candidates.base import Candidate
 from harness.cohorts.base import Cohort, case_digest
-from harness.digests import code_digest, code_revision, digest_value, environment
+from harness.digests import code_digest, code_revision, digest_file, digest_value, environment
 from harness.engines.local import run_local
 from harness.errors import CohortError, SuiteError
 from harness.estimates import estimate_all
@@ -51,7 +51,8 @@ CASES: Final = pa.schema(
         ("labels", _LABELS),
         ("groups", pa.string()),
         ("images", pa.list_(pa.string())),
-        ("record", pa.string()),
+        ("image_digests", pa.list_(pa.string())),
+        ("details", pa.string()),
     ]
 )
 PREDICTIONS: Final = pa.schema(
@@ -270,7 +271,8 @@ def _write_cases(
                     "labels": [State.NOT_COVERED] * len(FINDINGS) if labels is None else labels.tolist(),
                     "groups": json.dumps(dict(case.groups), sort_keys=True),
                     "images": [str(image.path) for image in case.study.images],
-                    "record": json.dumps(case_record(case)["details"]),
+                    "image_digests": [digest_file(image.path) for image in case.study.images],
+                    "details": json.dumps(case_record(case)["details"]),
                 }
             )
         ledger.write("cases", records, CASES)

@@ -1,0 +1,83 @@
+"""Model to HTML to PDF. The renderer fetches nothing: fonts and pictures are in the page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.data_files import data_path
+from harness.dossier.model import build_model
+from harness.errors import HarnessError
+from harness.ledger import write_atomically
+
+FACES = (("Regular", 400, "normal"), ("SemiBold", 600, "normal"), ("Italic", 400, "italic"))
+
+
+def write_dossier(run: Path, out: Path) -> list[Path]:
+    """Writes dossier.html and dossier.pdf of a run; returns their paths.
+
+    Raises:
+        LedgerError: the run is incomplete or damaged.
+        HarnessError: the PDF engine is not installed, or lacks its native library.
+    """
+    html = render_html(build_model(run))
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / "dossier.pdf", out / "dossier.html"]
+    write_atomically(paths[1], html.encode())
+    write_atomically(paths[0], render_pdf(html))
+    return paths
+
+
+def render_html(model: Mapping[str, Any]) -> str:
+    """The whole page, self-contained; every value from the ledger is escaped."""
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError:
+        raise _not_installed() from None
+    environment = Environment(
+        loader=FileSystemLoader(data_path("reports")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["svg"] = Markup  # plots are made here and escape their own texts
+    style = (data_path("reports") / "dossier.css").read_text(encoding="utf-8")
+    page = environment.get_template("dossier.html.j2")
+    return page.render(**model, style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
+
+
+def render_pdf(html: str) -> bytes:
+    """The page as a tagged PDF."""
+    try:
+        from weasyprint import HTML
+        from weasyprint.urls import URLFetcher
+    except ImportError:
+        raise _not_installed() from None
+    except OSError as error:
+        raise HarnessError(
+            f"the PDF engine lacks a native library ({error}); on Debian or Ubuntu: "
+            "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+        ) from None
+    inside = URLFetcher(allowed_protocols={"data"})
+    pdf: bytes = HTML(string=html, url_fetcher=inside).write_pdf(pdf_tags=True)
+    return pdf
+
+
+def _not_installed() -> HarnessError:
+    return HarnessError('the PDF engine is not installed; pip install "harness[pdf]"')
+
+
+def _faces() -> str:
+    rules = []
+    for name, weight, slant in FACES:
+        font = (data_path("reports") / "fonts" / f"Inter-{name}.woff2").read_bytes()
+        encoded = base64.b64encode(font).decode()
+        rules.append(
+            f'@font-face {{ font-family: "Inter"; font-weight: {weight}; font-style: {slant}; '
+            f'src: url("data:font/woff2;base64,{encoded}") format("woff2"); }}\n'
+        )
+    return "".join(rules)
