@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -141,36 +142,29 @@ def _of_measure(
 ) -> list[Estimate]:
     total = sums.sum(axis=0)
     point = measure.value(total.astype(np.float64))
-    replicate_values = measure.value(distribution) if distribution is not None else None
-    left_out = measure.value((total - sums).astype(np.float64)) if distribution is not None else None
+    no_values = np.empty((0, len(measure.values)))
+    replicate_values = no_values if distribution is None else measure.value(distribution)
+    left_out = no_values if distribution is None else measure.value((total - sums).astype(np.float64))
     estimates = []
     for place, value in enumerate(measure.values):
         numerator = denominator = None
         proportion = measure.proportions.get(value)
+        interval: Callable[..., Interval]
         if proportion is not None:
-            columns = [measure.columns.index(name) for name in (proportion.successes, proportion.trials)]
-            successes, trials = sums[:, columns[0]], sums[:, columns[1]]
+            successes, trials = (
+                sums[:, measure.columns.index(name)] for name in (proportion.successes, proportion.trials)
+            )
             numerator, denominator = int(successes.sum()), int(trials.sum())
-
-            def interval(level: float, side: Any, hit: Ints = successes, tried: Ints = trials) -> Interval:
-                return clustered_proportion_interval(hit, tried, confidence=level, side=side)
+            interval = partial(clustered_proportion_interval, successes, trials)
         else:
-            assert replicate_values is not None and left_out is not None  # noqa: S101, PT018
-
-            def interval(level: float, side: Any, place: int = place) -> Interval:
-                return bca_interval(
-                    float(point[place]),
-                    replicate_values[:, place],
-                    left_out[:, place],
-                    confidence=level,
-                    side=side,
-                )
-
-        both = interval(confidence, "two-sided")
+            interval = partial(
+                bca_interval, float(point[place]), replicate_values[:, place], left_out[:, place]
+            )
+        both = interval(confidence=confidence)
         bounds = {}
         for level in bound_confidences:
-            bounds[bound_key("lower", level)] = interval(level, "lower").low
-            bounds[bound_key("upper", level)] = interval(level, "upper").high
+            bounds[bound_key("lower", level)] = interval(confidence=level, side="lower").low
+            bounds[bound_key("upper", level)] = interval(confidence=level, side="upper").high
         estimates.append(
             Estimate(
                 measure=key,

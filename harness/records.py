@@ -40,11 +40,11 @@ def read_records(path: Path, error: type[HarnessError]) -> Iterator[tuple[int, R
         raise error(f"{path}: near line {line + 1}: not UTF-8; save the file as UTF-8") from None
     except (OSError, EOFError) as cause:
         raise error(f"{path}: cannot be read, or cut short: {cause}") from None
-    except _BadLine as cause:
+    except _BadLineError as cause:
         raise error(f"{path}:{cause}") from None
 
 
-class _BadLine(Exception):
+class _BadLineError(Exception):
     pass
 
 
@@ -63,16 +63,16 @@ def _csv(stream: TextIO) -> Iterator[tuple[int, Record]]:
             return
         twice = sorted({name for name in header if header.count(name) > 1})
         if twice:
-            raise _BadLine(f"1: column {twice[0]} stands twice")
+            raise _BadLineError(f"1: column {twice[0]} stands twice")
         first = reader.line_num + 1
         for row in reader:
             if row:
                 if len(row) != len(header):
-                    raise _BadLine(f"{first}: {len(row)} values under {len(header)} columns")
+                    raise _BadLineError(f"{first}: {len(row)} values under {len(header)} columns")
                 yield first, dict(zip(header, row, strict=True))
             first = reader.line_num + 1
     except csv.Error as cause:
-        raise _BadLine(f"{reader.line_num}: not valid CSV: {cause}") from None
+        raise _BadLineError(f"{reader.line_num}: not valid CSV: {cause}") from None
 
 
 def _jsonl(stream: TextIO) -> Iterator[tuple[int, Record]]:
@@ -82,7 +82,7 @@ def _jsonl(stream: TextIO) -> Iterator[tuple[int, Record]]:
         try:
             row = json.loads(line)
         except ValueError as cause:
-            raise _BadLine(f"{number}: not valid JSON: {cause}") from None
+            raise _BadLineError(f"{number}: not valid JSON: {cause}") from None
         if not isinstance(row, dict):
-            raise _BadLine(f"{number}: must be an object, one a line")
+            raise _BadLineError(f"{number}: must be an object, one a line")
         yield number, row

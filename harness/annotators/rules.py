@@ -175,9 +175,12 @@ class RulesLabeler(Labeler):
                 if "negation_before" in cue.tags:
                     if best[0] is not State.UNCERTAIN:
                         best = (State.NEGATIVE, cue)
-                elif "uncertain_before" in cue.tags and match.first - cue.last <= 6:
-                    if best[0] is not State.NEGATIVE:
-                        best = (State.UNCERTAIN, cue)
+                elif (
+                    "uncertain_before" in cue.tags
+                    and match.first - cue.last <= 6
+                    and best[0] is not State.NEGATIVE
+                ):
+                    best = (State.UNCERTAIN, cue)
             elif cue.first >= match.last:
                 if any(match.last <= stop < cue.first for stop in stops) or cue.first - match.last > 6:
                     continue

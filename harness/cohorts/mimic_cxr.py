@@ -188,12 +188,16 @@ class MimicCxrCohort(Cohort):
         offsets = [0]
         views = list(View)
         pictures = pictures.sort_values(["study_id", "dicom_id"])
-        for study, rows in pictures.groupby("study_id", sort=True):
-            study_id, patient = int(study), int(rows["subject_id"].iloc[0])  # type: ignore[call-overload]
-            shown = [
-                (_view(position), name)
-                for position, name in zip(rows["ViewPosition"], rows["dicom_id"], strict=True)
-            ]
+        study_column = pictures["study_id"].to_numpy()
+        subject_column = pictures["subject_id"].to_numpy()
+        names = pictures["dicom_id"].tolist()
+        positions = pictures["ViewPosition"].tolist()
+        days = pictures["StudyDate"].tolist()
+        label_subject = dict(zip(labels.index.tolist(), labels["subject_id"].tolist(), strict=True))
+        starts = np.flatnonzero(np.diff(study_column, prepend=-1))
+        for first, last in zip(starts, [*starts[1:], len(names)], strict=True):
+            study_id, patient = int(study_column[first]), int(subject_column[first])
+            shown = [(_view(positions[row]), names[row]) for row in range(first, last)]
             shown.sort(key=lambda item: (_RANK[item[0]], item[1]))
             chosen = self._chosen(shown)
             if not chosen:
@@ -213,14 +217,14 @@ class MimicCxrCohort(Cohort):
             if not sections["findings"] and not sections["impression"]:
                 reasons["report without findings and impression"] += 1
                 continue
-            if study_id not in labels.index:
+            if study_id not in label_subject:
                 reasons["no labels"] += 1
                 continue
-            if int(labels.at[study_id, "subject_id"]) != patient:  # type: ignore[arg-type]
+            if label_subject[study_id] != patient:
                 raise CohortError(f"{self.root}: the label table gives study {study_id} another subject")
             studies.append(study_id)
             patients.append(patient)
-            dates.append(str(rows["StudyDate"].iloc[0]).partition(".")[0])
+            dates.append(days[first].partition(".")[0])
             dicoms += [name for _, name in chosen]
             codes += [views.index(view) for view, _ in chosen]
             offsets.append(len(dicoms))
@@ -266,7 +270,7 @@ class MimicCxrCohort(Cohort):
 
     def _demographics(self) -> None:
         folders = [self.root, self.root / "hosp"]
-        self._people = pd.DataFrame()
+        self._people: dict[int, tuple[str, int, int]] = {}
         self._race: dict[int, str] = {}
         known = set(self._patients.tolist())
         if path := find_table(folders, "patients"):
@@ -278,7 +282,17 @@ class MimicCxrCohort(Cohort):
             }
             people = read_table(path, columns)
             refuse_duplicates(path, people, "subject_id")
-            self._people = people[people["subject_id"].isin(known)].set_index("subject_id")
+            people = people[people["subject_id"].isin(known)]
+            self._people = {
+                subject: (gender, age, year)
+                for subject, gender, age, year in zip(
+                    people["subject_id"].tolist(),
+                    people["gender"].tolist(),
+                    people["anchor_age"].tolist(),
+                    people["anchor_year"].tolist(),
+                    strict=True,
+                )
+            }
         if path := find_table(folders, "admissions"):
             visits = read_table(path, {"subject_id": "int64", "admittime": "str", "race": "str"})
             visits = visits[visits["subject_id"].isin(known)].sort_values("admittime")
@@ -289,14 +303,11 @@ class MimicCxrCohort(Cohort):
 
     def _person(self, patient: int, year: int | None) -> tuple[int | None, Sex | None, str]:
         race = self._race.get(patient, UNKNOWN_GROUP)
-        if patient not in self._people.index:
+        if patient not in self._people:
             return None, None, race
-        person = self._people.loc[patient]
-        age = None
-        if year is not None:
-            age = max(0, int(person["anchor_age"]) + year - int(person["anchor_year"]))
-        sex = Sex(person["gender"]) if person["gender"] in tuple(Sex) else None
-        return age, sex, race
+        gender, anchor_age, anchor_year = self._people[patient]
+        age = None if year is None else max(0, anchor_age + year - anchor_year)
+        return age, Sex(gender) if gender in tuple(Sex) else None, race
 
 
 def _view(position: str) -> View:

@@ -52,7 +52,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
         if bad.any():
             line = int(bad.to_numpy().argmax()) + 2
             raise CohortError(f"{path}:{line}: {column} is not a whole number; is the file cut short?")
-        table[column] = numbers.astype(dtype)
+        table[column] = numbers.to_numpy().astype(dtype)
     return table
 
 

@@ -2,56 +2,216 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Iterator, Sequence
-from typing import Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from numpy.typing import ArrayLike, NDArray
 
-from harness.inference.results import Interval, Side, check_confidence, tail_of, undefined
+from harness.inference.bootstrap_intervals import BootstrapMethod, interval_of_sorted
+from harness.inference.cluster_sums import Value, cluster_index, cluster_sums, whole_rows
+from harness.inference.keyed_random import cluster_keys
+from harness.inference.resampling_weights import fill_multinomial, fill_poisson
+from harness.inference.results import Interval, Intervals, Side, check_option
 
-_BLOCK: Final = 1 << 22
-"""Weights made at a time: 4 million, 32 MB as float64."""
+Floats = NDArray[np.float64]
+Scheme = Literal["poisson", "multinomial"]
 
-_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_BLOCK: Final = 1 << 21
+"""Weights held at a time: 2 million, 16 MB."""
 
 
-def bootstrap_weights(
-    clusters: Sequence[str] | NDArray[np.str_], replicates: int, seed: int, start: int = 0
-) -> NDArray[np.float64]:
-    """How often each cluster counts in each replicate, shape (replicates, clusters).
+@dataclass(frozen=True, eq=False)
+class BootstrapDistribution:
+    """What a resampling says of the values of one statistic; intervals of any kind follow."""
 
-    Independent Poisson(1) counts (the Poisson bootstrap; Hanley & MacGibbon, 2006), each a
-    function of seed, cluster name and replicate number alone (SplitMix64 over a keyed BLAKE2b
-    hash of the name). They depend neither on the order of clusters nor on which others there are,
-    so shards, machines and compared candidates all see the same draw.
+    estimate: Floats
+    """The values on all data, shape (values,)."""
+    replicates: Floats
+    """The values on each resample, shape (replicates, values); NaN where undefined (0/0)."""
+    jackknife: Floats
+    """The values with each cluster left out once, shape (clusters, values)."""
+
+    @cached_property
+    def _sorted(self) -> Floats:
+        return np.sort(self.replicates, axis=0)  # NaN last
+
+    def intervals(
+        self, confidence: float = 0.95, method: BootstrapMethod = "bca", side: Side = "two-sided"
+    ) -> Intervals:
+        """Intervals of every value; as in `bootstrap_interval`.
+
+        Raises:
+            ValueError: confidence outside (0, 1) or an unknown option.
+        """
+        each = [
+            interval_of_sorted(
+                float(self.estimate[place]),
+                self._sorted[:, place],
+                self.jackknife[:, place],
+                confidence,
+                method,
+                side,
+            )
+            for place in range(len(self.estimate))
+        ]
+        return Intervals(
+            low=np.array([interval.low for interval in each]),
+            high=np.array([interval.high for interval in each]),
+            estimate=self.estimate,
+            confidence=confidence,
+            side=side,
+            method=each[0].method if each else f"{method} bootstrap",
+            reason=tuple(interval.reason for interval in each),
+        )
+
+
+class Bootstrap:
+    """One draw of resampling weights that serves any number of statistics and slices."""
+
+    def __init__(self, clusters: ArrayLike, replicates: int, seed: int, scheme: Scheme = "poisson") -> None:
+        """Says what is resampled.
+
+        Args:
+            clusters: the cluster of each study, length n.
+            replicates: how many resamples, 1 or more.
+            seed: of the draw, 0 or more.
+            scheme: "poisson" draws `bootstrap_weights`, which do not depend on what other clusters
+                there are. "multinomial" draws as many clusters as there are, with replacement: the
+                classical bootstrap, whose draw is a function of seed and of the set of clusters.
+                They differ in that the number of clusters in a Poisson resample varies, which
+                makes intervals wider by half a percent at 100 clusters, and 3 % at 16.
+
+        Raises:
+            ValueError: no replicates, a negative seed, or clusters of the wrong shape.
+        """
+        if replicates < 1:
+            raise ValueError(f"replicates must be 1 or more, not {replicates!r}")
+        check_option("scheme", scheme, get_args(Scheme))
+        self.replicates = replicates
+        self._names, self._index = cluster_index(clusters)
+        self._scheme = scheme
+        keyed = self._names if scheme == "poisson" else ["multinomial"]
+        self._keys = cluster_keys(keyed, seed)
+
+    def distributions(
+        self,
+        statistics: Sequence[tuple[ArrayLike, Value]],
+        masks: Sequence[NDArray[np.bool_] | None] = (None,),
+    ) -> list[list[BootstrapDistribution]]:
+        """The distribution of every statistic on every slice, in one pass over the weights.
+
+        Weights are made in blocks and thrown away; what is held is 16 MB of them, the cluster sums
+        of every slice (8 bytes x its clusters x columns) and the results.
+
+        Args:
+            statistics: (rows, value) each; rows are integers, shape (n, columns of that statistic);
+                value maps column totals (..., columns) to (...) or (..., values).
+            masks: the studies of each slice, boolean, shape (n,); None means all.
+
+        Returns:
+            For each mask, for each statistic.
+
+        Raises:
+            ValueError: rows, masks or values of the wrong shape, or rows that are not integers.
+        """
+        tables = [whole_rows(rows) for rows, _ in statistics]
+        studies = len(self._index)
+        if any(len(table) != studies for table in tables):
+            raise ValueError(f"each statistic needs a row for each of the {studies} studies")
+        joined = np.concatenate([np.empty((studies, 0), dtype=np.int64), *tables], axis=1)
+        ends = np.cumsum([0, *(table.shape[1] for table in tables)])
+        spans = [slice(ends[k], ends[k + 1]) for k in range(len(tables))]
+        slices = [self._slice(joined, mask) for mask in masks]
+
+        results: list[list[BootstrapDistribution]] = []
+        for _, sums in slices:
+            total = sums.sum(axis=0)
+            results.append(
+                [
+                    BootstrapDistribution(
+                        estimate=(point := _values(value, total[span])),
+                        replicates=np.empty((self.replicates, len(point))),
+                        jackknife=_values(value, total[span] - sums[:, span]),
+                    )
+                    for span, (_, value) in zip(spans, statistics, strict=True)
+                ]
+            )
+        for start, weights in self._blocks():
+            for (members, sums), distributions in zip(slices, results, strict=True):
+                chosen = weights if members is None else weights[:, members]
+                totals = chosen @ sums
+                for span, (_, value), into in zip(spans, statistics, distributions, strict=True):
+                    into.replicates[start : start + len(weights)] = _values(value, totals[:, span])
+        return results
+
+    def _slice(
+        self, joined: NDArray[np.int64], mask: NDArray[np.bool_] | None
+    ) -> tuple[NDArray[np.intp] | None, Floats]:
+        if mask is None:
+            return None, cluster_sums(joined, self._index, len(self._names))
+        chosen = np.asarray(mask)
+        if chosen.dtype != bool or chosen.shape != self._index.shape:
+            raise ValueError(f"a mask must be boolean, of shape {self._index.shape}")
+        members, index = np.unique(self._index[chosen], return_inverse=True)
+        return members, cluster_sums(joined[chosen], index, len(members))
+
+    def _blocks(self) -> Iterator[tuple[int, Floats]]:
+        clusters = len(self._names)
+        size = min(self.replicates, max(1, _BLOCK // max(1, clusters)))
+        weights = np.empty((size, clusters))
+        for start in range(0, self.replicates, size):
+            block = weights[: min(size, self.replicates - start)]
+            if self._scheme == "poisson":
+                fill_poisson(self._keys, start, block)
+            else:
+                fill_multinomial(self._keys, start, block)
+            yield start, block
+
+
+def bootstrap_interval(
+    rows: ArrayLike,
+    value: Value,
+    clusters: ArrayLike | None = None,
+    replicates: int = 10_000,
+    confidence: float = 0.95,
+    method: BootstrapMethod = "bca",
+    seed: int = 0,
+    side: Side = "two-sided",
+) -> Interval | Intervals:
+    """A bootstrap confidence interval for any function of column totals.
+
+    As many clusters as there are, drawn with replacement (Efron & Tibshirani, An Introduction to
+    the Bootstrap, 1993). The draw depends on the seed and the set of clusters, not on their order.
+
+    Undefined, with the reason, where no honest interval exists: all resamples alike; an end beyond
+    the most extreme resample, or among resamples whose value is undefined (0/0 counts as beyond
+    either end); an infinite bias correction or acceleration.
 
     Args:
-        clusters: names, shape (clusters,).
-        replicates: how many.
+        rows: integers, shape (n, columns).
+        value: pure and vectorised, column totals (..., columns) to (...) or (..., values).
+        clusters: the cluster of each row, length n; None makes each row its own.
+        replicates: how many resamples.
+        confidence: of the interval, or of the bound where `side` is "lower" or "upper".
+        method: "percentile", "basic" or "bca" (Efron, JASA 1987;82:171-185).
         seed: of the draw.
-        start: number of the first replicate.
+        side: for a one-sided bound the other end is infinite.
+
+    Returns:
+        An `Interval` where value gives one number, `Intervals` where it gives several.
 
     Raises:
-        ValueError: a negative seed or number of replicates.
+        ValueError: rows that are not integers, wrong shapes, or an unknown option.
     """
-    if seed < 0 or replicates < 0 or start < 0:
-        raise ValueError("seed, replicates and start must not be negative")
-    key = seed.to_bytes(16, "little")
-    names = np.array(
-        [
-            int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=8, key=key).digest(), "little")
-            for name in clusters
-        ],
-        dtype=np.uint64,
-    )
-    with np.errstate(over="ignore"):  # 64-bit arithmetic that wraps is the point
-        steps = np.arange(start + 1, start + replicates + 1, dtype=np.uint64) * _GOLDEN
-        state = _mix(names[None, :] + steps[:, None])
-    return np.searchsorted(_POISSON, state, side="right").astype(np.float64)
+    table = whole_rows(rows)
+    own = np.arange(len(table)) if clusters is None else clusters
+    [[distribution]] = Bootstrap(own, replicates, seed, "multinomial").distributions([(table, value)])
+    found = distribution.intervals(confidence, method, side)
+    scalar = np.ndim(value(table.sum(axis=0).astype(np.float64))) == 0
+    return found[0] if scalar else found
 
 
 def bootstrap_totals(
@@ -60,7 +220,7 @@ def bootstrap_totals(
     *,
     replicates: int,
     seed: int,
-) -> list[NDArray[np.float64]]:
+) -> list[Floats]:
     """Column totals of every replicate, for several tables of cluster sums on one draw.
 
     Args:
@@ -70,101 +230,25 @@ def bootstrap_totals(
         seed: of the draw.
 
     Returns:
-        For each table, shape (replicates, columns). Sums of integers below 2^53 are exact.
+        For each table, shape (replicates, columns).
     """
-    if not rows:
-        return []
-    joined = np.concatenate(rows, axis=1).astype(np.float64)
-    totals = np.empty((replicates, joined.shape[1]))
-    for start, size in _blocks(replicates, len(clusters)):
-        weights = bootstrap_weights(clusters, size, seed, start)
-        totals[start : start + size] = weights @ joined
-    ends = np.cumsum([table.shape[1] for table in rows])
-    return np.split(totals, ends[:-1], axis=1)
+    [found] = Bootstrap(clusters, replicates, seed).distributions([(table, _identity) for table in rows])
+    return [distribution.replicates for distribution in found]
 
 
-def bca_interval(
-    estimate: float,
-    replicates: NDArray[np.float64],
-    left_out: NDArray[np.float64],
-    confidence: float = 0.95,
-    side: Side = "two-sided",
-) -> Interval:
-    """The bias-corrected and accelerated bootstrap interval (Efron, JASA 1987;82:171-185).
-
-    A replicate in which the value is undefined (0/0) is left out; with more than 5 % of them, or
-    fewer than two clusters, or no variation at all, the interval is undefined: an interval of no
-    width would claim a certainty that is not there.
-
-    Args:
-        estimate: the value on all data.
-        replicates: the value on each resample, shape (replicates,).
-        left_out: the value with each cluster left out once, shape (clusters,).
-        confidence: of the interval, or of the bound where `side` is "lower" or "upper".
-        side: for a one-sided bound the other end is infinite.
-    """
-    check_confidence(confidence, side)
-    method = f"BCa bootstrap, {len(replicates)} replicates"
-    if math.isnan(estimate):
-        return undefined(confidence, side, method, "undefined: 0/0")
-    known = np.sort(replicates[~np.isnan(replicates)])
-    jackknife = left_out[~np.isnan(left_out)]
-    reason = ""
-    if len(left_out) < 2:
-        reason = "fewer than two patients"
-    elif len(known) < 0.95 * len(replicates):
-        reason = f"undefined in {1 - len(known) / len(replicates):.0%} of the resamples"
-    elif known[0] == known[-1]:
-        reason = "no variation between resamples"
-    if reason:
-        return Interval(math.nan, math.nan, estimate, confidence, side, method, reason)
-    below = ((known < estimate).sum() + (known == estimate).sum() / 2) / len(known)
-    # All resamples on one side: half a resample keeps the correction finite.
-    bias = float(ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known))))
-    deviation = jackknife.mean() - jackknife
-    spread = float((deviation**2).sum()) ** 1.5
-    acceleration = float((deviation**3).sum()) / (6 * spread) if spread > 0 else 0.0
-
-    def end(probability: float) -> float:
-        shifted = bias + float(ndtri(probability))
-        level = float(ndtr(bias + shifted / (1 - acceleration * shifted)))
-        return float(np.quantile(known, min(max(level, 0.0), 1.0)))
-
-    tail = tail_of(confidence, side)
-    return Interval(
-        low=-math.inf if side == "upper" else end(tail),
-        high=math.inf if side == "lower" else end(1 - tail),
-        estimate=estimate,
-        confidence=confidence,
-        side=side,
-        method=method,
-    )
+def _identity(totals: Floats) -> Floats:
+    return totals
 
 
-def _blocks(replicates: int, clusters: int) -> Iterator[tuple[int, int]]:
-    size = max(1, _BLOCK // max(1, clusters))
-    for start in range(0, replicates, size):
-        yield start, min(size, replicates - start)
-
-
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The output function of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014)."""
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
-
-
-def _poisson_thresholds() -> NDArray[np.uint64]:
-    """P(count <= k) as 64-bit integers: a uniform 64-bit number falls in the interval of its count."""
-    cumulative, term, thresholds = 0.0, math.exp(-1), []
-    for count in range(1, 20):
-        cumulative += term
-        term /= count
-        threshold = int(cumulative * 2**64)
-        if threshold >= 2**64 - 2**11:  # past the precision of float64
-            break
-        thresholds.append(threshold)
-    return np.array(thresholds, dtype=np.uint64)
-
-
-_POISSON: Final = _poisson_thresholds()
+def _values(value: Value, totals: Floats) -> Floats:
+    """Values as (..., values), checked."""
+    found = np.asarray(value(totals), dtype=np.float64)
+    lead = totals.shape[:-1]
+    if found.shape == lead:
+        found = found[..., None]
+    if found.shape[:-1] != lead:
+        raise ValueError(
+            f"value must map totals of shape {totals.shape} to {lead} or {(*lead, 'values')}, "
+            f"not {found.shape}"
+        )
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.inference.proportions import proportion_interval
-from harness.inference.results import Interval, Side, check_confidence, undefined
+from harness.inference.results import Interval, Side, check_confidence, check_option, undefined
 
 
 def clustered_proportion_interval(
@@ -24,7 +24,8 @@ def clustered_proportion_interval(
     worked out from the ANOVA estimate of the intra-cluster correlation as in Saha, Miller & Wang,
     Int J Biostat 2016;12(2), and never taken below 1: clusters cannot make an interval narrower.
     Where all or no trials succeed, the correlation cannot be estimated and the counts are used as
-    they are.
+    they are: any other choice would let a further error improve the bound. A single cluster counts
+    as a single trial.
 
     Args:
         successes: successes of each cluster, shape (clusters,).
@@ -37,8 +38,7 @@ def clustered_proportion_interval(
         ValueError: shapes differ, a count is negative, or successes exceed trials in a cluster.
     """
     check_confidence(confidence, side)
-    if method not in ("clopper-pearson", "wilson"):
-        raise ValueError(f"method must be clopper-pearson or wilson, not {method!r}")
+    check_option("method", method, ("clopper-pearson", "wilson"))
     x, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     if x.ndim != 1 or x.shape != n.shape:
         raise ValueError(f"successes and trials must be of one length, not {x.shape} and {n.shape}")
@@ -59,14 +59,16 @@ def design_effect(successes: NDArray[np.float64], trials: NDArray[np.float64]) -
     """How many clustered trials are worth one independent trial; 1 at least.
 
     Sum of n (1 + (n - 1) icc) over the sum of n, with the ANOVA estimate of icc, 0 where there is
-    nothing to estimate it from.
+    nothing to estimate it from, and 1 where there is one cluster only.
 
     Args:
         successes: successes of each cluster, shape (clusters,).
         trials: trials of each cluster, all above 0, shape (clusters,).
     """
-    clusters, total = len(trials), trials.sum()
-    if clusters < 2 or total <= clusters:
+    clusters, total = len(trials), float(trials.sum())
+    if clusters == 1:
+        return max(1.0, total)
+    if total <= clusters:
         return 1.0
     rate = successes.sum() / total
     between = (trials * (successes / trials - rate) ** 2).sum() / (clusters - 1)

@@ -9,7 +9,14 @@ from typing import Literal, get_args
 from scipy.optimize import brentq
 from scipy.stats import beta, binom, norm
 
-from harness.inference.results import Interval, Side, check_confidence, tail_of, undefined
+from harness.inference.results import (
+    Interval,
+    Side,
+    check_confidence,
+    check_option,
+    tail_of,
+    undefined,
+)
 
 Method = Literal["wilson", "wilson-cc", "clopper-pearson", "mid-p", "jeffreys", "wald"]
 
@@ -39,8 +46,7 @@ def proportion_interval(
         ValueError: negative or non-finite counts, successes > n, or an unknown option.
     """
     check_confidence(confidence, side)
-    if method not in get_args(Method):
-        raise ValueError(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
+    check_option("method", method, get_args(Method))
     if not (math.isfinite(successes) and math.isfinite(n)) or not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n, not {successes!r} of {n!r}")
     if n == 0:
@@ -49,7 +55,7 @@ def proportion_interval(
     return Interval(
         low=0.0 if side == "upper" else min(max(low, 0.0), 1.0),
         high=1.0 if side == "lower" else min(max(high, 0.0), 1.0),
-        estimate=successes / n,
+        estimate=float(successes / n),
         confidence=confidence,
         side=side,
         method=method,
@@ -57,7 +63,7 @@ def proportion_interval(
 
 
 def _wilson(x: float, n: float, tail: float) -> tuple[float, float]:
-    p, z = x / n, norm.isf(tail)
+    p, z = x / n, float(norm.isf(tail))
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     # At the ends the closed form misses 0 or 1 by rounding alone.
@@ -65,7 +71,7 @@ def _wilson(x: float, n: float, tail: float) -> tuple[float, float]:
 
 
 def _wilson_corrected(x: float, n: float, tail: float) -> tuple[float, float]:
-    p, z = x / n, norm.isf(tail)
+    p, z = x / n, float(norm.isf(tail))
 
     def end(sign: int) -> float:
         root = z * z - sign * 2 - 1 / n + 4 * p * (n * (1 - p) + sign)
@@ -87,9 +93,16 @@ def _mid_p(x: float, n: float, tail: float) -> tuple[float, float]:
     def above(p: float) -> float:  # P(X > x) + P(X = x) / 2
         return float(binom.sf(x, n, p) + binom.pmf(x, n, p) / 2)
 
-    low = 0.0 if x == 0 else brentq(lambda p: above(p) - tail, 0, 1, xtol=1e-12)
-    high = 1.0 if x == n else brentq(lambda p: above(p) - (1 - tail), 0, 1, xtol=1e-12)
-    return float(low), float(high)
+    def where(
+        probability: float,
+    ) -> float:  # `above` rises with p, from 1/2 at 0 if x = 0, to 1/2 at 1 if x = n
+        if probability <= above(0):
+            return 0.0
+        if probability >= above(1):
+            return 1.0
+        return float(brentq(lambda p: above(p) - probability, 0, 1, xtol=1e-14, rtol=1e-14))
+
+    return where(tail), where(1 - tail)
 
 
 def _jeffreys(x: float, n: float, tail: float) -> tuple[float, float]:

@@ -27,12 +27,15 @@ def quantile_interval(
         side: for a one-sided bound the other end is infinite.
 
     Raises:
-        ValueError: NaN among the times, or q outside (0, 1).
+        ValueError: NaN among the times, more than one dimension, or q outside (0, 1).
     """
     check_confidence(confidence, side)
     if not 0 < q < 1:
         raise ValueError(f"q must lie between 0 and 1, not {q!r}")
-    ordered = np.sort(np.asarray(times, dtype=np.float64).ravel())
+    ordered = np.asarray(times, dtype=np.float64)
+    if ordered.ndim != 1:
+        raise ValueError(f"times must be in one dimension, not of shape {ordered.shape}")
+    ordered = np.sort(ordered)
     if np.isnan(ordered).any():
         raise ValueError("times must not hold NaN; a study without an answer is infinitely late")
     n, tail = len(ordered), tail_of(confidence, side)

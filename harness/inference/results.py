@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 Side = Literal["two-sided", "lower", "upper"]
 
@@ -23,12 +27,86 @@ class Interval:
     """Why it is undefined or infinite; empty where it is neither."""
 
 
-def undefined(confidence: float, side: Side, method: str, reason: str) -> Interval:
+@dataclass(frozen=True, slots=True, eq=False)
+class Intervals:
+    """Intervals of several values by one method; item i is the `Interval` of value i."""
+
+    low: NDArray[np.float64]
+    """Shape (values,)."""
+    high: NDArray[np.float64]
+    """Shape (values,)."""
+    estimate: NDArray[np.float64]
+    """Shape (values,)."""
+    confidence: float
+    side: Side
+    method: str
+    reason: tuple[str, ...]
+    """For each value, why it is undefined; empty where it is not."""
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    def __getitem__(self, place: int) -> Interval:
+        return Interval(
+            low=float(self.low[place]),
+            high=float(self.high[place]),
+            estimate=float(self.estimate[place]),
+            confidence=self.confidence,
+            side=self.side,
+            method=self.method,
+            reason=self.reason[place],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """A test statistic and its p-value; both NaN, with the reason, where they are undefined."""
+
+    __test__ = False  # not a test case, whatever a test runner makes of the name
+
+    statistic: float
+    p_value: float
+    method: str
+    reason: str = ""
+    """Why it is undefined; empty where it is not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TestResults:
+    """Tests of several values by one method."""
+
+    __test__ = False
+
+    statistic: NDArray[np.float64]
+    """Shape (values,)."""
+    p_value: NDArray[np.float64]
+    """Shape (values,)."""
+    method: str
+    reason: tuple[str, ...]
+    """For each value, why it is undefined; empty where it is not."""
+
+    def __len__(self) -> int:
+        return len(self.p_value)
+
+    def __getitem__(self, place: int) -> TestResult:
+        return TestResult(
+            float(self.statistic[place]), float(self.p_value[place]), self.method, self.reason[place]
+        )
+
+
+def undefined(
+    confidence: float, side: Side, method: str, reason: str, estimate: float = math.nan
+) -> Interval:
     """An interval that says nothing, and why."""
-    return Interval(math.nan, math.nan, math.nan, confidence, side, method, reason)
+    return Interval(math.nan, math.nan, estimate, confidence, side, method, reason)
 
 
-def check_confidence(confidence: float, side: Side) -> None:
+def undefined_test(method: str, reason: str) -> TestResult:
+    """A test that says nothing, and why."""
+    return TestResult(math.nan, math.nan, method, reason)
+
+
+def check_confidence(confidence: float, side: Side = "two-sided") -> None:
     """Refuses what is no confidence or no side.
 
     Raises:
@@ -36,8 +114,28 @@ def check_confidence(confidence: float, side: Side) -> None:
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, not {confidence!r}")
-    if side not in ("two-sided", "lower", "upper"):
-        raise ValueError(f"side must be two-sided, lower or upper, not {side!r}")
+    check_option("side", side, get_args(Side))
+
+
+def check_option(name: str, value: str, allowed: Collection[str]) -> None:
+    """Refuses an option that is not one of those allowed.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def check_counts(**counts: float) -> None:
+    """Refuses what is not a whole number, 0 or more.
+
+    Raises:
+        ValueError: it is not.
+    """
+    for name, count in counts.items():
+        if not (math.isfinite(count) and count >= 0 and count == int(count)):
+            raise ValueError(f"{name} must be a whole number, 0 or more, not {count!r}")
 
 
 def tail_of(confidence: float, side: Side) -> float:

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from harness.phantom.scene import Scene
+from harness.phantom.scene import Certainty, Scene, Sign
 from harness.report import Finding, Laterality, Severity
 
 Plane = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
-HEART_SCALE = {None: 1.0, Severity.MILD: 1.32, Severity.MODERATE: 1.5, Severity.SEVERE: 1.72}
-MEDIASTINUM_SCALE = {None: 1.0, Severity.MILD: 1.6, Severity.MODERATE: 2.0, Severity.SEVERE: 2.5}
+HEART_SCALE = {Severity.MILD: 1.32, Severity.MODERATE: 1.5, Severity.SEVERE: 1.72}
+MEDIASTINUM_SCALE = {Severity.MILD: 1.6, Severity.MODERATE: 2.0, Severity.SEVERE: 2.5}
 
 
 @lru_cache(maxsize=2)
@@ -32,7 +32,8 @@ def grid(size: int) -> tuple[Plane, Plane]:
 
 def ramp(distance: Plane, width: float) -> Plane:
     """0 outside, 1 inside, linear over `width` around distance 0."""
-    return np.clip(distance / np.float32(width) + np.float32(0.5), 0, 1, dtype=np.float32)
+    inside: Plane = np.clip(distance / np.float32(width) + np.float32(0.5), 0, 1, dtype=np.float32)
+    return inside
 
 
 def smooth(plane: Plane, radius: float) -> Plane:
@@ -45,7 +46,9 @@ def smooth(plane: Plane, radius: float) -> Plane:
 def cloud(size: int, rng: np.random.Generator, grain: int) -> Plane:
     """Smooth noise in [0, 1], about `grain` blobs across."""
     coarse = Image.fromarray((rng.random((grain, grain)) * 255).astype(np.uint8))
-    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    return np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC), dtype=np.float32) / np.float32(
+        255
+    )
 
 
 class Strokes:
@@ -64,7 +67,7 @@ class Strokes:
     def plane(self, blur: float = 0.0015) -> Plane:
         """What was drawn, as attenuation in [0, 1]."""
         drawn = self.picture.filter(ImageFilter.GaussianBlur(blur * self.size))
-        return np.asarray(drawn, dtype=np.float32) / 255
+        return np.asarray(drawn, dtype=np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +95,22 @@ class Lung:
 
     @property
     def base(self) -> float:
-        """y of the costophrenic angle."""
+        """Y of the costophrenic angle."""
         return self.dome + 0.075
 
     def wall(self, y: Plane | float) -> Plane:
-        """x of the chest wall at a height: narrow at the apex, widest near the base."""
+        """X of the chest wall at a height: narrow at the apex, widest near the base."""
         t = np.clip((np.asarray(y, dtype=np.float32) - self.apex) / (self.base - self.apex), 0, 1)
         reach = np.sqrt(np.clip(1 - (1 - t) ** 2.6, 0, 1)) * (1 - 0.06 * t)
         start = self.inner + self.sign * 0.012
-        return (start + (self.outer - start) * reach).astype(np.float32)
+        wall: Plane = (start + (self.outer - start) * reach).astype(np.float32)
+        return wall
 
     def floor(self, x: Plane | float) -> Plane:
-        """y of the diaphragm at an x: a dome that falls towards the chest wall."""
+        """Y of the diaphragm at an x: a dome that falls towards the chest wall."""
         u = np.clip((np.asarray(x, dtype=np.float32) - self.inner) / (self.outer - self.inner), -0.2, 1.1)
-        return (self.dome + 0.085 * np.abs(u - 0.42) ** 1.9 / 0.42).astype(np.float32)
+        floor: Plane = (self.dome + 0.085 * np.abs(u - 0.42) ** 1.9 / 0.42).astype(np.float32)
+        return floor
 
     def mask(self, size: int) -> Plane:
         """Where the lung is, 0 to 1, shape (size, size)."""
@@ -131,6 +136,8 @@ class Chest:
     """Centre x, y and half axes."""
     mediastinum: float
     """Half width of the upper mediastinum."""
+    push: float
+    """How far air under tension pushes heart and mediastinum aside, in x."""
     ribs: int
     seed: int
 
@@ -160,19 +167,31 @@ def chest_of(scene: Scene, rng: np.random.Generator) -> Chest:
     width = half * rng.normal(0.44, 0.018) * (1.12 if child else 1.0)
     width *= _grown(HEART_SCALE, cardiomegaly)
     mediastinum = rng.normal(0.052, 0.004) * _grown(MEDIASTINUM_SCALE, wide)
-    inner = 0.05
+    push = _push(scene.sign(Finding.PNEUMOTHORAX))
+    centre, inner = middle + push, 0.05
     lungs = (
-        Lung(Laterality.RIGHT, apex, dome - 0.012, middle - inner, middle - half),
-        Lung(Laterality.LEFT, apex, dome + 0.012, middle + inner, middle + half),
+        Lung(Laterality.RIGHT, apex, dome - 0.012, centre - inner, middle - half),
+        Lung(Laterality.LEFT, apex, dome + 0.012, centre + inner, middle + half),
     )
-    heart = (middle + 0.26 * width, dome - 0.075, width, 0.135 + 0.10 * width)
-    return Chest(lungs, middle, heart, mediastinum, int(rng.integers(9, 11)), int(rng.integers(2**31)))
+    heart = (centre + 0.26 * width, dome - 0.075, width, 0.135 + 0.10 * width)
+    ribs, seed = int(rng.integers(9, 11)), int(rng.integers(2**31))
+    return Chest(lungs, middle, heart, mediastinum, push, ribs, seed)
 
 
-def _grown(scale: dict[Severity | None, float], sign: object) -> float:
-    severity = getattr(sign, "severity", None)
-    faint = getattr(sign, "certainty", "") == "faint"
-    return 1 + (scale[severity] - 1) * (0.55 if faint else 1.0)
+def _push(sign: Sign | None) -> float:
+    """A large, one-sided pneumothorax pushes the mediastinum towards the other side."""
+    if sign is None or sign.severity is not Severity.SEVERE or sign.certainty is not Certainty.CLEAR:
+        return 0.0
+    if sign.laterality is Laterality.RIGHT:
+        return 0.024
+    return -0.024 if sign.laterality is Laterality.LEFT else 0.0
+
+
+def _grown(scale: dict[Severity, float], sign: Sign | None) -> float:
+    if sign is None:
+        return 1.0
+    faint = sign.certainty is Certainty.FAINT
+    return 1 + (scale[sign.severity or Severity.MODERATE] - 1) * (0.55 if faint else 1.0)
 
 
 def draw_chest(chest: Chest, size: int) -> tuple[Plane, Plane]:
@@ -191,10 +210,11 @@ def draw_chest(chest: Chest, size: int) -> tuple[Plane, Plane]:
     tilt = x - np.float32(hx) + np.float32(0.25) * (y - np.float32(hy))
     heart = ramp(1 - (tilt / a) ** 2 - ((y - np.float32(hy)) / b) ** 2, 0.12)
     top, bottom = right.apex - 0.05, hy
-    upper = ramp(np.float32(chest.mediastinum) - np.abs(x - chest.middle), 0.016)
+    centre = chest.middle + chest.push
+    upper = ramp(np.float32(chest.mediastinum) - np.abs(x - centre), 0.016)
     upper = upper * ramp(y - top, 0.03) * ramp(bottom - y, 0.05)
     knob_y = right.apex + 0.15
-    knob_x = chest.middle + chest.mediastinum * 0.75
+    knob_x = centre + chest.mediastinum * 0.75
     knob = ramp(1 - ((x - knob_x) / 0.036) ** 2 - ((y - knob_y) / 0.036) ** 2, 0.3)
     soft = np.maximum(np.maximum(heart, upper), knob)
     plane = np.maximum(plane, np.float32(0.62) * soft + (1 - soft) * plane)
@@ -246,9 +266,10 @@ class SideView:
     seed: int
 
     def floor(self, x: Plane | float) -> Plane:
-        """y of the diaphragm: it falls towards the back."""
+        """Y of the diaphragm: it falls towards the back."""
         u = (np.asarray(x, dtype=np.float32) - self.front) / (self.back - self.front)
-        return (self.dome + 0.17 * np.clip(u - 0.35, 0, 1) ** 1.5).astype(np.float32)
+        floor: Plane = (self.dome + 0.17 * np.clip(u - 0.35, 0, 1) ** 1.5).astype(np.float32)
+        return floor
 
     def mask(self, size: int) -> Plane:
         """Where air is, 0 to 1."""

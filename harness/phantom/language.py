@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.phantom.graph import Entity, Piece, Presence, radgraph, render
-from harness.phantom.scene import Certainty, Course, EdgeCase, Scene, Sign, Zone
+from harness.phantom.graph import Entity, Piece, radgraph, render
+from harness.phantom.nouns import ADVERB, PRESENT, UNSURE, NounPhrases
+from harness.phantom.scene import Certainty, Course, EdgeCase, Scene, Sign
 from harness.report import CRITICAL, FINDINGS, Finding, Laterality, Severity, State
 from harness.study import Sex, View
 
@@ -29,32 +30,6 @@ class Description:
     """RadGraph JSON of findings and impression."""
 
 
-_SIZE: Final = {
-    Severity.MILD: ("small", "tiny", "trace", "minimal"),
-    Severity.MODERATE: ("moderate", "moderate-sized"),
-    Severity.SEVERE: ("large", "very large"),
-}
-_DEGREE: Final = {
-    Severity.MILD: ("mild", "minimal", "slight"),
-    Severity.MODERATE: ("moderate",),
-    Severity.SEVERE: ("severe", "marked"),
-}
-_ADVERB: Final = {
-    Severity.MILD: "mildly",
-    Severity.MODERATE: "moderately",
-    Severity.SEVERE: "markedly",
-}
-_LOBES: Final = {
-    (Laterality.RIGHT, Zone.UPPER): ("right", "upper", "lobe"),
-    (Laterality.RIGHT, Zone.MIDDLE): ("right", "middle", "lobe"),
-    (Laterality.RIGHT, Zone.LOWER): ("right", "lower", "lobe"),
-    (Laterality.LEFT, Zone.UPPER): ("left", "upper", "lobe"),
-    (Laterality.LEFT, Zone.MIDDLE): ("left", "mid", "lung"),
-    (Laterality.LEFT, Zone.LOWER): ("left", "lower", "lobe"),
-    (Laterality.BILATERAL, Zone.UPPER): ("both", "upper", "lobes"),
-    (Laterality.BILATERAL, Zone.MIDDLE): ("both", "mid", "lungs"),
-    (Laterality.BILATERAL, Zone.LOWER): ("both", "lower", "lobes"),
-}
 _LUNG: Final = (
     Finding.LUNG_OPACITY,
     Finding.LUNG_LESION,
@@ -63,7 +38,6 @@ _LUNG: Final = (
     Finding.PNEUMONIA,
     Finding.ATELECTASIS,
 )
-_PRESENT, _ABSENT, _UNSURE = "definitely present", "definitely absent", "uncertain"
 
 
 def describe(scene: Scene, rng: np.random.Generator) -> Description:
@@ -92,132 +66,15 @@ def describe(scene: Scene, rng: np.random.Generator) -> Description:
     )
 
 
-def _phrase(
-    observation: str,
-    presence: Presence,
-    *,
-    modifiers: Sequence[str] = (),
-    anatomy: Sequence[str] = (),
-    after: bool = False,
-) -> list[Piece]:
-    """A noun phrase with its relations.
-
-    Modifiers modify the observation; the last word of the anatomy is its head, the words before
-    modify it, and the observation is located at it. `after`: "opacity in the right lower lobe"
-    instead of "right lower lobe opacity".
-    """
-    core = Entity(observation, "Observation", presence)
-    before = [Entity(word, "Observation", presence, [("modify", core)]) for word in modifiers]
-    place: list[Piece] = []
-    if anatomy:
-        head = Entity(anatomy[-1], "Anatomy")
-        place = [Entity(word, "Anatomy", relations=[("modify", head)]) for word in anatomy[:-1]]
-        place.append(head)
-        core.relations.append(("located_at", head))
-    if after and place:
-        joint = "in" if anatomy[0] == "both" else "in the"
-        return [*before, core, joint, *place]
-    return [*before, *place, core]
-
-
-class _Writer:
+class _Writer(NounPhrases):
     def __init__(self, scene: Scene, rng: np.random.Generator) -> None:
+        super().__init__(rng)
         self.scene = scene
-        self.rng = rng
         self.states: dict[Finding, State] = {}
         self.present = {sign.finding for sign in scene.signs}
         self.heavy = bool(self.present & set(_LUNG))
 
-    def pick(self, options: Sequence[Any]) -> Any:
-        return options[int(self.rng.integers(len(options)))]
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
-
     # What is there
-
-    def noun(self, sign: Sign, presence: Presence, brief: bool = False) -> list[Piece]:
-        """The noun phrase of a sign."""
-        side = "bilateral" if sign.laterality is Laterality.BILATERAL else sign.laterality
-        sided = (str(side),) if side else ()
-        size = () if sign.severity is None or brief else (self.pick(_SIZE[sign.severity]),)
-        degree = () if sign.severity is None or brief else (self.pick(_DEGREE[sign.severity]),)
-        lobe: tuple[str, ...] = ()
-        if sign.zone and sign.laterality:
-            lobe = _LOBES[sign.laterality, sign.zone]
-        after = lobe[:1] == ("both",) or self.chance(0.5)
-        match sign.finding:
-            case Finding.PNEUMOTHORAX:
-                place = (*sided, "apical") if self.chance(0.4) else sided
-                return _phrase("pneumothorax", presence, modifiers=size, anatomy=place)
-            case Finding.PLEURAL_EFFUSION:
-                name = "effusions" if sign.laterality is Laterality.BILATERAL else "effusion"
-                return _phrase(name, presence, modifiers=size, anatomy=(*sided, "pleural"))
-            case Finding.FRACTURE:
-                which = self.pick(("fifth", "sixth", "seventh", "lateral", "posterior", ""))
-                kind = {Severity.MILD: "nondisplaced", Severity.MODERATE: "mildly displaced",
-                        Severity.SEVERE: "displaced", None: ""}[sign.severity]  # fmt: skip
-                words = tuple(word for word in (*sided, which, "rib") if word)
-                return _phrase("fracture", presence, modifiers=() if brief else (kind,), anatomy=words)
-            case Finding.LUNG_LESION:
-                name = "nodule" if sign.severity is Severity.MILD else "mass"
-                low, high = {Severity.MILD: (8, 28), Severity.MODERATE: (31, 45)}.get(
-                    sign.severity or Severity.SEVERE, (46, 70)
-                )
-                measure = f"{self.rng.integers(low, high) / 10:.1f} cm"
-                shape = self.pick(("rounded", "round", "spiculated", "well-circumscribed"))
-                words = (measure,) if self.chance(0.5) else (shape,)
-                return _phrase(name, presence, modifiers=() if brief else words, anatomy=lobe, after=after)
-            case Finding.CARDIOMEGALY:
-                return _phrase("cardiomegaly", presence, modifiers=degree)
-            case Finding.ENLARGED_CARDIOMEDIASTINUM:
-                if self.chance(0.5):
-                    return _phrase("widening", presence, modifiers=degree, anatomy=("mediastinal",))
-                return _phrase("mediastinal widening", presence, modifiers=degree)
-            case Finding.EDEMA:
-                place = (self.pick(("pulmonary", "interstitial")),)
-                return _phrase("edema", presence, modifiers=degree, anatomy=place)
-            case Finding.CONSOLIDATION:
-                mods = (self.pick(("dense", "focal", "confluent")),)
-                return _phrase(
-                    "consolidation",
-                    presence,
-                    modifiers=() if brief else mods,
-                    anatomy=lobe,
-                    after=after,
-                )
-            case Finding.PNEUMONIA:
-                return _phrase("pneumonia", presence, anatomy=lobe, after=after and lobe[:1] == ("both",))
-            case Finding.ATELECTASIS:
-                base = (
-                    ("bibasilar",) if side == "bilateral" else (*sided, self.pick(("basilar", "lower lobe")))
-                )
-                mods = (*degree, self.pick(("linear", "subsegmental", "platelike", "")))
-                mods = tuple(word for word in mods if word)
-                return _phrase("atelectasis", presence, modifiers=() if brief else mods, anatomy=base)
-            case Finding.LUNG_OPACITY:
-                mods = (self.pick(("hazy", "patchy", "ill-defined", "airspace")),)
-                name = "opacities" if side == "bilateral" else "opacity"
-                return _phrase(name, presence, modifiers=() if brief else mods, anatomy=lobe, after=after)
-            case Finding.PLEURAL_OTHER:
-                return _phrase("thickening", presence, anatomy=(*sided, "apical", "pleural"))
-            case Finding.SUPPORT_DEVICES:
-                return self.device(sign)
-        raise ValueError(f"{sign.finding} is no sign")
-
-    def device(self, sign: Sign) -> list[Piece]:
-        words = {
-            "endotracheal tube": ("endotracheal tube", "ET tube"),
-            "nasogastric tube": ("nasogastric tube", "enteric tube"),
-            "central line": (
-                "central venous catheter",
-                "central venous line",
-                "internal jugular catheter",
-            ),
-            "pacemaker": ("dual-lead pacemaker", "left-sided pacemaker", "cardiac pacing device"),
-            "sternotomy wires": ("median sternotomy wires", "sternal wires"),
-        }[sign.kind]
-        return [Entity(self.pick(words), "Observation")]
 
     def statement(self, sign: Sign) -> list[Piece]:
         """One sentence that says that the sign is there, or may be."""
@@ -227,14 +84,14 @@ class _Writer:
             return self.device_sentence(sign)
         if sign.certainty is Certainty.FAINT:
             self.states[finding] = State.UNCERTAIN
-            noun = self.noun(sign, _UNSURE)
+            noun = self.noun(sign, UNSURE)
             return _sentence(self.pick((
                 ["Possible", *noun], ["Questionable", *noun],
                 ["A", *noun, "cannot be excluded"] if self._single(sign) else [*noun, "cannot be excluded"],
                 ["There may be", *self._article(sign, noun)],
                 ["Findings could represent", *self._article(sign, noun)],
             )))  # fmt: skip
-        noun = self.noun(sign, _PRESENT)
+        noun = self.noun(sign, PRESENT)
         if finding is Finding.CARDIOMEGALY and self.chance(0.5):
             return self.heart(sign)
         plural = self._plural(sign)
@@ -287,7 +144,7 @@ class _Writer:
         head = Entity(anatomy[-1], "Anatomy")
         before = [Entity(word, "Anatomy", relations=[("modify", head)]) for word in anatomy[:-1]]
         state = Entity("enlarged", "Observation", relations=[("located_at", head)])
-        how = Entity(_ADVERB[sign.severity or Severity.MILD], "Observation", relations=[("modify", state)])
+        how = Entity(ADVERB[sign.severity or Severity.MILD], "Observation", relations=[("modify", state)])
         return _sentence(["The", *before, head, "is", how, state])
 
     def device_sentence(self, sign: Sign) -> list[Piece]:
@@ -330,31 +187,10 @@ class _Writer:
                 parts += [","] if place < len(findings) - 1 else ["or"]
             parts += self.denied(finding)
         starts = ("No", "There is no", "No evidence of", "There is no evidence of", "Negative for")
-        tails = (["is seen"], ["is identified"], [])
+        tails: Sequence[list[Piece]] = (["is seen"], ["is identified"], [])
         start = self.pick(starts)
         tail = self.pick(tails) if start == "No" else []
         return _sentence([start, *parts, *tail])
-
-    def denied(self, finding: Finding) -> list[Piece]:
-        match finding:
-            case Finding.PLEURAL_EFFUSION:
-                return _phrase("effusion", _ABSENT, anatomy=("pleural",))
-            case Finding.CONSOLIDATION:
-                return _phrase("consolidation", _ABSENT, modifiers=self.pick(((), ("focal",))))
-            case Finding.LUNG_OPACITY:
-                return _phrase("opacity", _ABSENT, modifiers=("focal",))
-            case Finding.FRACTURE:
-                return _phrase("fracture", _ABSENT, modifiers=self.pick(((), ("displaced",), ("acute",))),
-                               anatomy=self.pick(((), ("rib",))))  # fmt: skip
-            case Finding.LUNG_LESION:
-                return _phrase(self.pick(("mass", "nodule")), _ABSENT, anatomy=self.pick(((), ("lung",))))
-            case Finding.EDEMA:
-                return _phrase("edema", _ABSENT, anatomy=("pulmonary",))
-            case Finding.PNEUMOTHORAX:
-                return _phrase("pneumothorax", _ABSENT)
-            case Finding.PNEUMONIA:
-                return _phrase("pneumonia", _ABSENT)
-        raise ValueError(f"{finding} is not denied in a list")
 
     def normal(self, anatomy: Sequence[str], state: str, be: str, finding: Finding | None) -> list[Piece]:
         if finding is not None:
@@ -367,7 +203,7 @@ class _Writer:
     # The sections
 
     def findings(self, order: list[Sign]) -> list[Piece]:
-        self.rng.shuffle(order)  # type: ignore[arg-type]
+        self.rng.shuffle(order)
         sentences = [self.statement(sign) for sign in order]
         deniable = [
             finding
@@ -387,7 +223,7 @@ class _Writer:
             )
             and self.chance(0.85 if finding in (Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION) else 0.35)
         ]
-        self.rng.shuffle(deniable)  # type: ignore[arg-type]
+        self.rng.shuffle(deniable)
         if len(deniable) > 3 or (len(deniable) > 1 and self.chance(0.3)):
             middle = len(deniable) // 2
             sentences += [self.denial(deniable[:middle]), self.denial(deniable[middle:])]
@@ -396,7 +232,7 @@ class _Writer:
         sentences += self.background()
         style = self.rng.random()
         if style < 0.5:
-            self.rng.shuffle(sentences)  # type: ignore[arg-type]
+            self.rng.shuffle(sentences)
         return [piece for sentence in sentences for piece in sentence]
 
     def background(self) -> list[list[Piece]]:
@@ -454,10 +290,10 @@ class _Writer:
             return self.statement(sign)
         if sign.certainty is Certainty.FAINT:
             self.states[sign.finding] = State.UNCERTAIN
-            noun = self.noun(sign, _UNSURE, brief=True)
+            noun = self.noun(sign, UNSURE, brief=True)
             return _sentence(self.pick((["Possible", *noun], ["Questionable", *noun])))
         self.states[sign.finding] = State.POSITIVE
-        return _sentence(self.noun(sign, _PRESENT, brief=self.chance(0.4)))
+        return _sentence(self.noun(sign, PRESENT, brief=self.chance(0.4)))
 
     def indication(self) -> str:
         scene = self.scene

@@ -8,10 +8,13 @@ import hashlib
 import io
 import json
 import multiprocessing
-import shutil
+import os
+import tempfile
 import textwrap
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from harness.digests import canonical_json, digest_file
+from harness.digests import digest_file
 from harness.errors import CohortError
 from harness.phantom.language import Description, describe
 from harness.phantom.render import render_scene
@@ -28,7 +31,7 @@ from harness.phantom.sampling import Visit, patient_visits
 from harness.report import FINDINGS, Finding, State
 from harness.study import View
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Rises whenever the same seed gives other bytes."""
 
 LABELS: Final = tuple(sorted(FINDINGS))
@@ -76,11 +79,12 @@ def make_phantom(
     *,
     test_share: float = 0.2,
     image_size: int = 512,
-    workers: int = 1,
+    workers: int | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Generates a cohort: `studies` studies of as many patients as that takes.
 
+    It is made beside `out` and moved there when it is whole: an interrupted make leaves nothing.
     The folder holds what MIMIC-CXR-JPG 2.0.0 and MIMIC-IV hold (tables, pictures, report texts),
     `truth.jsonl.gz` (states, signs, boxes, and the exact RadGraph of each report), and
     `phantom.json` (how it was made). The same arguments give the same bytes, on any number of
@@ -90,45 +94,81 @@ def make_phantom(
         out: the folder; if it holds this very cohort already, nothing is done.
         studies: how many.
         seed: of everything.
-        test_share: share of patients in the test split; a tenth of the rest is validation.
+        test_share: share of patients in the test split; an eighth of the rest is validation.
         image_size: pixels along one side.
-        workers: processes.
+        workers: processes; None for one a core.
         progress: called with the number of studies done so far.
 
     Raises:
-        CohortError: the folder holds something else, or the numbers make no sense.
+        CohortError: the folder holds something else or cannot be written, or the numbers make no
+            sense.
     """
-    if studies < 1 or seed < 0 or not 0 <= test_share <= 1 or image_size < 64:
-        raise CohortError("phantom: needs studies >= 1, seed >= 0, 0 <= test share <= 1, size >= 64")
+    if studies < 1 or seed < 0 or not 0 <= test_share <= 1 or image_size < 64 or workers == 0:
+        raise CohortError(
+            "phantom: needs studies >= 1, seed >= 0, 0 <= test share <= 1, size >= 64, workers >= 1"
+        )
     recipe = {"version": VERSION, "studies": studies, "seed": seed, "test_share": test_share,
               "image_size": image_size}  # fmt: skip
     if out.exists():
-        if _recipe_of(out) == recipe:
+        if _holds(out, recipe):
             return
-        raise CohortError(f"{out}: exists and is not this cohort; remove it or name another folder")
-    partial = out.with_name(out.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    records = []
-    jobs = _jobs(partial, studies, seed, image_size, test_share)
-    for record in _run(jobs, workers):
-        records.append(record)
-        progress(len(records))
-    _write_tables(partial, records)
-    truth = partial / "truth.jsonl.gz"
-    _write_gzip(truth, "".join(canonical_json(record["truth"]) + "\n" for record in records))
-    recipe_text = json.dumps({**recipe, "truth_sha256": digest_file(truth)}, indent=1)
-    (partial / "phantom.json").write_text(recipe_text + "\n")
-    partial.rename(out)
-
-
-def _recipe_of(folder: Path) -> dict[str, Any] | None:
+        raise CohortError(f"{out}: exists and is not this whole cohort; remove it or name another folder")
     try:
-        recipe: dict[str, Any] = json.loads((folder / "phantom.json").read_text())
-    except (OSError, ValueError):
-        return None
-    recipe.pop("truth_sha256", None)
-    return recipe
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+            partial = Path(scratch) / "cohort"
+            partial.mkdir()
+            jobs = _jobs(partial, studies, seed, image_size, test_share)
+            _write_cohort(partial, recipe, _run(jobs, workers or _cores()), progress)
+            partial.rename(out)
+    except OSError as error:
+        raise CohortError(
+            f"{out}: cannot be written: {error.strerror}; free space there or name another folder"
+        ) from None
+
+
+def _holds(folder: Path, recipe: dict[str, Any]) -> bool:
+    """Whether the folder is the cohort of this recipe, with its truth unchanged and no picture gone."""
+    try:
+        made: dict[str, Any] = json.loads((folder / "phantom.json").read_text())
+        return (
+            {key: made[key] for key in recipe} == recipe
+            and digest_file(folder / "truth.jsonl.gz") == made["truth_sha256"]
+            and sum(1 for _ in folder.glob("files/*/*/*/*.jpg")) == made["counts"]["images"]
+            and sum(1 for _ in folder.glob("files/*/*/*.txt")) == made["counts"]["studies"]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write_cohort(
+    root: Path,
+    recipe: dict[str, Any],
+    records: Iterator[dict[str, Any]],
+    progress: Callable[[int], None],
+) -> None:
+    rows = []
+    truth = root / "truth.jsonl.gz"
+    with _gzip(truth) as lines:
+        for record in records:
+            # Keys in their own order, not sorted: the first box is that of the first picture.
+            line = json.dumps(record["truth"], separators=(",", ":"), allow_nan=False)
+            lines.write(line.encode() + b"\n")
+            del record["truth"]  # by far the largest part; the tables need none of it
+            rows.append(record)
+            progress(len(rows))
+    _write_tables(root, rows)
+    counts = {
+        "studies": len(rows),
+        "patients": len({row["subject_id"] for row in rows}),
+        "images": sum(len(row["images"]) for row in rows),
+    }
+    made = {**recipe, "counts": counts, "truth_sha256": digest_file(truth)}
+    (root / "phantom.json").write_text(json.dumps(made, indent=1) + "\n")
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _jobs(root: Path, studies: int, seed: int, size: int, test_share: float) -> Iterator[_Job]:
@@ -139,20 +179,31 @@ def _jobs(root: Path, studies: int, seed: int, size: int, test_share: float) -> 
 
 
 def _run(jobs: Iterator[_Job], workers: int) -> Iterator[dict[str, Any]]:
-    if workers <= 1:
+    if workers == 1:
         yield from map(_make_study, jobs)
         return
     # Spawned, not forked: the caller may have threads, and a fork of those can hang.
     context = multiprocessing.get_context("spawn")
+    batches = iter(lambda: list(islice(jobs, _BATCH)), [])
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_make_study, list(jobs), chunksize=_BATCH)
+        waiting = deque(pool.submit(_make_studies, batch) for batch in islice(batches, 3 * workers))
+        try:
+            while waiting:  # a batch goes in as one comes out: never more in flight than this
+                yield from waiting.popleft().result()
+                waiting.extend(pool.submit(_make_studies, batch) for batch in islice(batches, 1))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _make_studies(jobs: Sequence[_Job]) -> list[dict[str, Any]]:
+    return [_make_study(job) for job in jobs]
 
 
 def _split(seed: int, patient: int, test_share: float) -> str:
     draw = np.random.default_rng([seed, 3, patient]).random()
     if draw < test_share:
         return "test"
-    return "validate" if draw < test_share + 0.1 * (1 - test_share) else "train"
+    return "validate" if draw < test_share + 0.125 * (1 - test_share) else "train"
 
 
 def _make_study(job: _Job) -> dict[str, Any]:
@@ -176,14 +227,18 @@ def _make_study(job: _Job) -> dict[str, Any]:
         "subject_id": subject,
         "study_id": job.study_id,
         "split": _split(job.seed, visit.patient, job.test_share),
-        "when": visit.when.strftime("%Y%m%d"),
-        "year": visit.when.year,
+        "when": visit.when,
+        "minute": int(np.random.default_rng([*seed, 98]).integers(24 * 60)),
         "size": job.size,
         "images": images,
+        "examination": _examination(scene.views),
+        "person": (scene.sex, scene.age, scene.race),
+        "states": states,
         "truth": {
             "study_id": job.study_id,
             "subject_id": subject,
             "states": states,
+            "present": [sign.finding for sign in scene.signs],
             "signs": [
                 {
                     "finding": sign.finding,
@@ -209,12 +264,15 @@ def _make_study(job: _Job) -> dict[str, Any]:
     }
 
 
+def _examination(views: Sequence[View]) -> str:
+    if View.AP in views:
+        return "CHEST (PORTABLE AP)"
+    return "CHEST (PA AND LAT)" if View.LATERAL in views else "CHEST (PA)"
+
+
 def _report_text(words: Description, views: Sequence[View]) -> str:
-    portable = View.AP in views
-    name = "CHEST (PORTABLE AP)" if portable else "CHEST (" + " AND ".join(
-        "LAT" if view is View.LATERAL else view.value for view in views) + ")"  # fmt: skip
     sections = [
-        ("EXAMINATION", name),
+        ("EXAMINATION", _examination(views)),
         ("INDICATION", words.indication),
         ("COMPARISON", words.comparison),
     ]
@@ -240,39 +298,33 @@ def _write_tables(root: Path, records: Sequence[dict[str, Any]]) -> None:
         _METADATA,
         (
             (image["dicom_id"], r["subject_id"], r["study_id"],
-             "CHEST (PORTABLE AP)" if image["view"] == "AP" else "CHEST (PA AND LAT)", image["view"],
-             r["size"], r["size"], r["when"], "120000.000",
-             "CHEST (PORTABLE AP)" if image["view"] == "AP" else "CHEST (PA AND LAT)",
-             _VIEW_NAMES[View(image["view"])], "Erect")
+             r["examination"], image["view"], r["size"], r["size"], f"{r['when']:%Y%m%d}",
+             f"{r['minute'] // 60:02d}{r['minute'] % 60:02d}00.000", r["examination"],
+             _VIEW_NAMES[View(image["view"])], "Recumbent" if image["view"] == "AP" else "Erect")
             for r, image in pictures
         ),
     )  # fmt: skip
     labels = [
-        (r["subject_id"], r["study_id"], *(_label(r["truth"]["states"][name]) for name in LABELS))
-        for r in records
+        (r["subject_id"], r["study_id"], *(_label(r["states"][name]) for name in LABELS)) for r in records
     ]
     for labeler in ("chexpert", "negbio"):
         path = root / f"mimic-cxr-2.0.0-{labeler}.csv.gz"
         _write_csv(path, ("subject_id", "study_id", *LABELS), labels)
-    last = {record["subject_id"]: record for record in records}
+    first: dict[int, dict[str, Any]] = {}
+    for record in records:
+        first.setdefault(record["subject_id"], record)
     _write_csv(
         root / "patients.csv.gz",
         _PATIENTS,
-        (
-            (subject, r["truth"]["demographics"]["sex"], r["truth"]["demographics"]["age"], r["year"],
-             "2014 - 2016", "")
-            for subject, r in last.items()
-        ),
-    )  # fmt: skip
-    _write_csv(root / "admissions.csv.gz", _ADMISSIONS, map(_admission, last.values()))
+        ((subject, *r["person"][:2], r["when"].year, "2014 - 2016", "") for subject, r in first.items()),
+    )
+    _write_csv(root / "admissions.csv.gz", _ADMISSIONS, map(_admission, records))
 
 
 def _admission(record: dict[str, Any]) -> tuple[Any, ...]:
-    day = f"{record['when'][:4]}-{record['when'][4:6]}-{record['when'][6:]}"
-    subject = record["subject_id"]
-    race = record["truth"]["demographics"]["race"]
-    return (subject, subject + 10000000, f"{day} 08:00:00", f"{day} 20:00:00", "", "EW EMER.", "",
-            "EMERGENCY ROOM", "HOME", "Other", "English", "", race, "", "", 0)  # fmt: skip
+    day, race = record["when"], record["person"][2]
+    return (record["subject_id"], record["study_id"] - 30000000, f"{day} 00:00:00", f"{day} 23:59:00", "",
+            "EW EMER.", "", "EMERGENCY ROOM", "HOME", "Other", "English", "", race, "", "", 0)  # fmt: skip
 
 
 def _label(code: int | None) -> str:
@@ -284,12 +336,12 @@ def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    _write_gzip(path, buffer.getvalue())
+    with _gzip(path) as packed:
+        packed.write(buffer.getvalue().encode())
 
 
-def _write_gzip(path: Path, text: str) -> None:
-    with (
-        path.open("wb") as raw,
-        gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as packed,
-    ):
-        packed.write(text.encode())
+@contextmanager
+def _gzip(path: Path) -> Iterator[gzip.GzipFile]:
+    """A gzip file whose bytes hold neither time nor name."""
+    with path.open("wb") as raw, gzip.GzipFile(fileobj=raw, mode="wb", mtime=0, filename="") as packed:
+        yield packed

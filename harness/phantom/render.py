@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.phantom.anatomy import Box, chest_of, draw_chest, draw_side_view, side_view_of
+from harness.phantom.anatomy import Box, chest_of, draw_chest, draw_side_view, grid, ramp, side_view_of
 from harness.phantom.scene import EdgeCase, Scene
-from harness.phantom.signs import Canvas, draw_frontal, draw_lateral
+from harness.phantom.signs import LAYERS, Canvas, draw_frontal, draw_lateral
 from harness.report import INDEX, Finding
 from harness.study import View
 
@@ -45,7 +45,7 @@ def _view(scene: Scene, view: View, seed: tuple[int, ...], size: int) -> Picture
     else:
         side = side_view_of(scene, anatomy)
         canvas = Canvas(*draw_side_view(side, size))
-    for sign in scene.signs:
+    for sign in sorted(scene.signs, key=lambda sign: LAYERS.index(sign.finding)):
         rng = np.random.default_rng([*seed, 1 + INDEX[sign.finding]])
         if view.frontal:
             box = draw_frontal(canvas, chest, sign, rng)
@@ -63,8 +63,6 @@ def _view(scene: Scene, view: View, seed: tuple[int, ...], size: int) -> Picture
 
 def _implants(canvas: Canvas) -> None:
     """Breast implants: two smooth round shadows over the lower chest."""
-    from harness.phantom.anatomy import grid, ramp
-
     x, y = grid(canvas.size)
     for centre in (0.27, 0.73):
         shadow = ramp(1 - ((x - centre) / 0.12) ** 2 - ((y - 0.66) / 0.12) ** 2, 0.25)
@@ -78,7 +76,8 @@ def _expose(plane: NDArray[np.float32], scene: Scene, rng: np.random.Generator) 
         plane = np.asarray(turned, dtype=np.float32) / np.float32(65535)
     values = (plane - np.float32(0.42)) * np.float32(1.25 * scene.exposure) + np.float32(0.46)
     values += rng.standard_normal(values.shape, dtype=np.float32) * np.float32(scene.noise)
-    return (np.clip(values, 0, 1) * np.float32(255)).astype(np.uint8)
+    grey: NDArray[np.uint8] = (np.clip(values, 0, 1) * np.float32(255)).astype(np.uint8)
+    return grey
 
 
 def _turned(box: Box, degrees: float) -> Box:

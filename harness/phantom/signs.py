@@ -12,6 +12,23 @@ from harness.phantom.scene import Certainty, Sign, Zone
 from harness.report import Finding, Laterality, Severity
 
 FAINT = 0.4
+LAYERS = (
+    Finding.CARDIOMEGALY,
+    Finding.ENLARGED_CARDIOMEDIASTINUM,
+    Finding.PNEUMOTHORAX,
+    Finding.LUNG_OPACITY,
+    Finding.PNEUMONIA,
+    Finding.CONSOLIDATION,
+    Finding.EDEMA,
+    Finding.PLEURAL_EFFUSION,
+    Finding.PLEURAL_OTHER,
+    Finding.ATELECTASIS,
+    Finding.LUNG_LESION,
+    Finding.FRACTURE,
+    Finding.SUPPORT_DEVICES,
+)
+"""The order in which signs are drawn: what covers a whole region first, so that no later sign wipes
+out a smaller one that the truth says is there."""
 _GRADE = {Severity.MILD: 0, Severity.MODERATE: 1, Severity.SEVERE: 2, None: 1}
 _DEPTH = {Zone.UPPER: 0.24, Zone.MIDDLE: 0.52, Zone.LOWER: 0.82, None: 0.6}
 
@@ -28,7 +45,7 @@ class Canvas:
     @property
     def size(self) -> int:
         """Pixels along one side."""
-        return self.plane.shape[0]
+        return int(self.plane.shape[0])
 
 
 def draw_frontal(canvas: Canvas, chest: Chest, sign: Sign, rng: np.random.Generator) -> Box | None:
@@ -54,8 +71,8 @@ def _silhouette(chest: Chest, finding: Finding) -> Box:
     hx, hy, a, b = chest.heart
     if finding is Finding.CARDIOMEGALY:
         return hx - a - 0.02, hy - b, hx + a + 0.02, hy + b
-    top = chest.lungs[0].apex
-    return chest.middle - chest.mediastinum - 0.02, top, chest.middle + chest.mediastinum + 0.02, hy
+    top, centre = chest.lungs[0].apex, chest.middle + chest.push
+    return centre - chest.mediastinum - 0.02, top, centre + chest.mediastinum + 0.02, hy
 
 
 def _pneumothorax(
@@ -79,8 +96,7 @@ def _pneumothorax(
     cap = ramp(np.float32(0.0045) - np.abs(y - roof), 0.004) * ramp(lung.sign * (edge - x), 0.01)
     line = np.maximum(line, cap) * ramp(bottom - y, 0.01) * lung.mask(canvas.size)
     canvas.plane += np.float32(0.24 * strength) * line
-    inner = lung.inner + lung.sign * 0.03
-    return _box(inner, lung.apex - 0.01, lung.outer + lung.sign * 0.015, bottom + 0.01)
+    return _box(lung.inner, lung.apex - 0.01, lung.outer + lung.sign * 0.015, bottom + 0.01)
 
 
 def _effusion(
@@ -91,12 +107,15 @@ def _effusion(
     level = lung.base - (0.115, 0.19, 0.31)[grade] * rng.uniform(0.92, 1.1)
     x, y = grid(canvas.size)
     u = np.clip((x - lung.inner) / (lung.outer - lung.inner), 0, 1.05)
-    climb = np.float32((0.05, 0.08, 0.10)[grade]) * u**3
-    surface = np.float32(level + 0.045) - climb - np.float32(0.03 * grade) * u
-    fluid = lung.mask(canvas.size) * ramp(y - surface, 0.02)
+    climb = (0.05, 0.08, 0.10)[grade]
+    surface = np.float32(level + 0.045) - np.float32(climb) * u**3 - np.float32(0.03 * grade) * u
+    # Down to a little below the dome, so that no seam of air is left between fluid and diaphragm.
+    space = ramp(lung.sign * (lung.wall(y) - x), 0.012) * ramp(lung.sign * (x - lung.inner), 0.02)
+    fluid = space * ramp(lung.floor(x) + np.float32(0.012) - y, 0.01) * ramp(y - surface, 0.02)
     target = np.float32(0.63)
     canvas.plane += np.float32(strength) * fluid * np.clip(target - canvas.plane, 0, 1)
-    return _box(lung.inner, level - 0.10 * (grade > 0), lung.outer + lung.sign * 0.015, lung.base + 0.05)
+    top = level + 0.035 - climb - 0.03 * grade
+    return _box(lung.inner, top, lung.outer + lung.sign * 0.015, lung.base + 0.03)
 
 
 def _fracture(
@@ -119,8 +138,8 @@ def _fracture(
     canvas.plane -= np.float32(0.20 * strength) * old.plane(0.0025) * near
     new = Strokes(canvas.size)
     reach = max(2, int(gap / np.linalg.norm(curve[at + 1] - curve[at]) / 2))
-    new.line(curve[at - span : at - reach] + [0, -step / 2], 0.017, 0.9)
-    new.line(curve[at + reach : at + span] + [0, step / 2], 0.017, 0.9)
+    new.line(curve[at - span : at - reach] - np.array([0, step / 2]), 0.017, 0.9)
+    new.line(curve[at + reach : at + span] + np.array([0, step / 2]), 0.017, 0.9)
     canvas.plane += np.float32(0.26 * strength) * new.plane(0.0015)
     swelling = ramp(1 - ((x - cx) / 0.055) ** 2 - ((y - cy) / 0.045) ** 2, 1.0)
     canvas.plane += np.float32((0.05, 0.07, 0.10)[grade] * strength) * swelling
@@ -136,7 +155,7 @@ def _lesion(
     x, y = grid(canvas.size)
     stretch = rng.uniform(0.85, 1.15)
     ball = ramp(1 - ((x - cx) / radius) ** 2 - ((y - cy) / (radius * stretch)) ** 2, 0.35)
-    canvas.plane += np.float32(strength) * ball * np.clip(0.58 - canvas.plane, 0.06, 1)
+    canvas.plane += np.float32(strength) * ball * np.clip(0.58 - canvas.plane, 0.14, 1)
     return _box(cx - radius, cy - radius * stretch, cx + radius, cy + radius * stretch)
 
 
@@ -161,7 +180,7 @@ def _patch(
         texture = cloud(canvas.size, rng, grain)
         density = shape * np.clip((texture - (0.5 - cover)) * 3, 0, 1)
         density = density * lung.mask(canvas.size)
-        canvas.plane += np.float32(strength) * density * np.clip(target - canvas.plane, 0, 1)
+        canvas.plane += np.float32(strength) * density * np.clip(target - canvas.plane, 0.08, 1)
         low, high = sorted((float(lung.inner), float(lung.outer)))
         return (max(cx - a, low), cy - b, min(cx + a, high), min(cy + b, lung.base))
 
@@ -203,7 +222,7 @@ def _atelectasis(
         points = np.array([[lung.place(start, 1)[0], y], [lung.place(end, 1)[0], y + tilt]])
         bands.line(points, 0.011 + 0.003 * grade, 0.95)
     drawn = bands.plane(0.0022) * lung.mask(canvas.size)
-    canvas.plane += np.float32(0.36 * strength) * drawn
+    canvas.plane += np.float32(strength) * drawn * np.clip(0.8 - canvas.plane, 0.14, 0.36)
     return _box(lung.inner, top - 0.03, lung.outer, lung.dome + 0.04)
 
 
@@ -238,11 +257,11 @@ _FRONTAL: dict[Finding, Callable[..., Box]] = {
 
 def _device(canvas: Canvas, chest: Chest, kind: str) -> Box:
     lines = Strokes(canvas.size)
-    middle, top = chest.middle, chest.lungs[0].apex
+    middle, top = chest.middle + chest.push, chest.lungs[0].apex
     if kind == "endotracheal tube":
         path = np.array([[middle, 0.0], [middle + 0.004, top + 0.16]])
-        lines.line(path + [-0.009, 0], 0.005, 1)
-        lines.line(path + [0.009, 0], 0.005, 1)
+        lines.line(path - np.array([0.009, 0]), 0.005, 1)
+        lines.line(path + np.array([0.009, 0]), 0.005, 1)
     elif kind == "nasogastric tube":
         path = np.array([[middle, 0.0], [middle + 0.012, 0.55], [middle + 0.06, 0.80], [middle + 0.15, 0.84]])
         lines.line(path, 0.009, 1)
@@ -273,6 +292,9 @@ def _device(canvas: Canvas, chest: Chest, kind: str) -> Box:
             turn = np.linspace(0, 2 * np.pi, 20)
             loop = np.stack([middle + 0.022 * np.cos(turn), y + 0.012 * np.sin(turn)], axis=1)
             lines.line(loop, 0.006, 1)
+        for number in range(4):  # clips along the left of the heart
+            x, y = middle + 0.05 + 0.018 * number, top + 0.26 + 0.045 * number
+            lines.line(np.array([[x, y], [x + 0.009, y + 0.012]]), 0.006, 1)
     drawn = lines.plane(0.0012)
     canvas.plane += np.float32(0.42) * drawn
     ys, xs = np.nonzero(drawn > 0.3)
@@ -307,9 +329,10 @@ def draw_lateral(canvas: Canvas, view: SideView, sign: Sign, rng: np.random.Gene
         lesion = sign.finding is Finding.LUNG_LESION
         a = (0.026, 0.046, 0.072)[grade] if lesion else (0.075, 0.10, 0.125)[grade]
         blob = ramp(1 - ((x - cx) / a) ** 2 - ((y - cy) / a) ** 2, focal[sign.finding])
+        least = 0.14 if lesion else 0.08
         if not lesion:
             blob = blob * np.clip(cloud(canvas.size, rng, 16) * 1.6, 0, 1) * canvas.air
-        canvas.plane += np.float32(strength) * blob * np.clip(0.56 - canvas.plane, 0.03, 1)
+        canvas.plane += np.float32(strength) * blob * np.clip(0.56 - canvas.plane, least, 1)
         return _box(cx - a, cy - a, cx + a, cy + a)
     if sign.finding is Finding.EDEMA:
         cx, cy = (view.front + view.back) / 2, 0.44
