@@ -54,8 +54,8 @@ class VitClassifier:
         from transformers import ViTForImageClassification
         from transformers.utils import logging
 
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         try:
             model, info = ViTForImageClassification.from_pretrained(
                 self.directory,
