@@ -44,7 +44,9 @@ class Desk:
 
     def candidate(self, rows=None):
         path = self.root / "predictions.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in (self.predictions if rows is None else rows)))
+        path.write_text(
+            "".join(json.dumps(row) + "\n" for row in (self.predictions if rows is None else rows))
+        )
         return f"predictions:{path}"
 
     def run(self, cohort=None, candidate=None, suite=None, *more):
@@ -142,7 +144,9 @@ def test_missing_and_truncated_tables(desk, phantom_root):
 
 
 def test_extra_predictions(desk):
-    assert desk.run(candidate=desk.candidate([*desk.predictions, {"study_id": "zz", "report": "Clear."}])) == 2
+    assert (
+        desk.run(candidate=desk.candidate([*desk.predictions, {"study_id": "zz", "report": "Clear."}])) == 2
+    )
     assert "1 of its 41 predictions are for studies that the run does not ask for" in told(desk)
 
 
@@ -179,7 +183,9 @@ def test_what_is_no_report_is_a_failed_study(desk, report):
 
 
 def test_the_wrong_file(desk):
-    assert desk.run(candidate=desk.candidate([{"study_id": f"x{n}", "report": "Clear."} for n in range(9)])) == 2
+    assert (
+        desk.run(candidate=desk.candidate([{"study_id": f"x{n}", "report": "Clear."} for n in range(9)])) == 2
+    )
     assert "is it the right file?" in told(desk)
     assert desk.run(candidate=f"predictions:{desk.root / 'absent.csv'}") == 2
     assert desk.run(candidate="templat") == 2
