@@ -51,8 +51,9 @@ class Desk:
 
     def run(self, cohort=None, candidate=None, suite=None, *more):
         out = self.root / "run"
-        words = ["run", str(suite or self.suite), "--cohort", cohort or self.cohort(),
-                 "--candidate", candidate or self.candidate(), "--out", str(out), "--workers", "1"]  # fmt: skip
+        cohort, candidate = cohort or self.cohort(), candidate or self.candidate()
+        words = ["run", str(suite or self.suite), "--cohort", cohort, "--candidate", candidate,
+                 "--out", str(out), "--workers", "1"]  # fmt: skip
         code = main([*words, *more])
         if code in (0, 1) or (out / "results.json").exists():
             assert main(["gate", str(out)]) == code, "run and gate never disagree"
