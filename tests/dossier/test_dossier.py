@@ -103,8 +103,9 @@ def test_report_text_cannot_reach_out_or_break_the_page(tmp_path, phantom_root):
 
 def test_a_report_of_10000_characters_is_rendered(tmp_path, phantom_root):
     run(write_suite(tmp_path), phantom_root, ConstantReport("word " * 2000, "x" * 10_000), tmp_path / "run")
-    pdf, _ = write_dossier(tmp_path / "run", tmp_path / "dossier")
+    pdf, html = write_dossier(tmp_path / "run", tmp_path / "dossier")
     assert pdf.stat().st_size > 10_000
+    assert "[20,001 characters in all]" in html.read_text(encoding="utf-8"), "a cut is said"
 
 
 def test_nothing_missed_and_no_positives_are_said(tmp_path, phantom_root):
