@@ -1,0 +1,191 @@
+"""Which words of a sentence govern a mention: negation, doubt, hypothesis, description."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from harness.annotators.lexicon import IGNORE, Lexicon
+from harness.annotators.phrases import Match, PhraseBook
+from harness.report import Finding, State
+
+_DOUBT: Final = 8
+"""Words between a doubt or hypothesis and a mention after it."""
+_AFTER: Final = 8
+"""Words between a mention and a cue after it."""
+_DESCRIBED: Final = 9
+"""Words between an anatomy and the word that describes it."""
+_LIST: Final = frozenset((",", "and", "or", "/"))
+_NO: Final = frozenset(("no", "not", "without", "w/o", "nor", "never"))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a sentence says of one mention. `State.NOT_MENTIONED`: it makes no statement."""
+
+    state: State
+    cue: Match | None
+    """The words that decide it."""
+
+
+class Scopes:
+    """One sentence with its named findings and cues.
+
+    Args:
+        words: the sentence.
+        names: the findings and anatomies named in it, in order.
+        lexicon: whose cues are used.
+    """
+
+    def __init__(self, words: Sequence[str], names: Sequence[Match], lexicon: Lexicon) -> None:
+        self.words = words
+        self.names = names
+        self.lexicon = lexicon
+        self.cues = lexicon.cues.find(words)
+        self.stops = self._stops()
+
+    def _stops(self) -> list[int]:
+        """Places at which a scope ends, besides the ends of the sentence."""
+        words, fresh = self.words, self.lexicon.fresh
+        stops = [cue.first for cue in self.cues if "terminate" in cue.tags]
+        for place in range(len(words) - 1):
+            word = words[place]
+            if word == ":":
+                stops.append(place)
+            elif (word == "," or word == "and") and words[place + 1] in fresh:
+                # "no effusion, left or right pneumothorax, ...": a list that goes on with "or"
+                if word == "," and "or" in words[place + 2 : place + 7]:
+                    continue
+                stops.append(place)
+        stops.sort()
+        return stops
+
+    def clause(self, match: Match) -> tuple[int, int]:
+        """Words [first, last) around a match that no stop divides."""
+        place = bisect_left(self.stops, match.first)
+        first = self.stops[place - 1] + 1 if place else 0
+        place = bisect_left(self.stops, match.last)
+        return first, self.stops[place] if place < len(self.stops) else len(self.words)
+
+    # A mention
+
+    def read(self, match: Match, alone: State) -> Reading:
+        """What the sentence says of a mention; `alone` where no cue governs it."""
+        first, last = self.clause(match)
+        reading = self._before(match, first, alone)
+        return self._after(match, last, reading)
+
+    def _before(self, match: Match, first: int, alone: State) -> Reading:
+        state, decided = alone, None
+        for cue in self.cues:
+            if cue.last > match.first:
+                break
+            if cue.last <= first - 1:  # the stop stands at first - 1
+                continue
+            near = match.first - cue.last <= _DOUBT
+            tags = cue.tags
+            if "negation_before" in tags:
+                state, decided = State.NEGATIVE, cue
+            elif near and "uncertain_before" in tags:
+                state, decided = State.UNCERTAIN, cue
+            elif near and "nested" in tags and state is not State.NEGATIVE:
+                state, decided = State.UNCERTAIN, cue
+            elif near and "not_stated_before" in tags:
+                state, decided = State.NOT_MENTIONED, cue
+        return Reading(state, decided)
+
+    def _after(self, match: Match, last: int, before: Reading) -> Reading:
+        for cue in self.cues:
+            if cue.first < match.last:
+                continue
+            if cue.first > last or cue.first - match.last > _AFTER:
+                break
+            between = self.words[match.last : cue.first]
+            others = any(match.last <= name.first < cue.first for name in self.names)
+            if (others or not _LIST.isdisjoint(between)) and not (
+                others and before.cue is None and self._listed(match, between)
+            ):
+                continue
+            if "uncertain_after" in cue.tags:
+                return Reading(State.UNCERTAIN, cue)
+            if "negation_after" in cue.tags:
+                return Reading(State.NEGATIVE, cue)
+            if "not_stated_after" in cue.tags:
+                return Reading(State.NOT_MENTIONED, cue)
+            if "affirmation_after" in cue.tags:
+                through_list = before.cue is not None and "," in self.words[before.cue.last : match.first]
+                if before.state is State.NEGATIVE and through_list:
+                    return Reading(State.POSITIVE, cue)
+        return before
+
+    def _listed(self, match: Match, between: Sequence[str]) -> bool:
+        """Whether a cue after "X, Y or Z" speaks of X too: not in "there is X and Y is not seen"."""
+        asserted = any("terminate" in cue.tags and cue.last <= match.first for cue in self.cues)
+        return not asserted and ("or" in between or "and" in between or "/" in between)
+
+    # An anatomy
+
+    def described(self, finding: Finding, match: Match) -> Reading | None:
+        """What the sentence says of a finding that an anatomy with a describing word stands for."""
+        book = self.lexicon.descriptions[finding]
+        first, last = self.clause(match)
+        if match.last < len(self.words) and self.words[match.last] == ":":  # "Heart: enlarged"
+            last = self.clause(Match(match.last + 1, match.last + 2, ()))[1]
+        found = (
+            self._adjective(book, match, first)
+            or self._predicate(book, match, last)
+            or self._in_list(book, match, first)
+        )
+        if found is None:
+            return None
+        denied = False
+        for place in range(max(first, found.first - 4), found.first):
+            if not match.first <= place < match.last and self.words[place] in _NO:
+                denied = True
+        if "borderline" in found.tags:
+            return Reading(State.UNCERTAIN, found)
+        if "normal" in found.tags:
+            return Reading(State.POSITIVE if denied else State.NEGATIVE, found)
+        if denied:
+            return Reading(State.NEGATIVE, found)
+        doubt = self._before(found, max(first, match.last if found.first >= match.last else 0), State.POSITIVE)
+        if doubt.state is State.UNCERTAIN:
+            return Reading(State.UNCERTAIN, found)
+        return Reading(State.POSITIVE, found)
+
+    def _adjective(self, book: PhraseBook, match: Match, first: int) -> Match | None:
+        """The description right before the anatomy, or one word further: "enlarged left heart"."""
+        found = book.find(self.words, max(first, match.first - 4), match.first)
+        for item in reversed(found):
+            between = self.words[item.last : match.first]
+            if len(between) <= 1 and _LIST.isdisjoint(between):
+                return item
+        return None
+
+    def _predicate(self, book: PhraseBook, match: Match, last: int) -> Match | None:
+        """The nearest description after the anatomy that does not belong to the next noun."""
+        for item in book.find(self.words, match.last, min(last, match.last + _DESCRIBED)):
+            if not self._attributive(item):
+                return item
+        return None
+
+    def _attributive(self, item: Match) -> bool:
+        """Whether it stands right before another noun, and so speaks of that."""
+        if any(name.first <= item.last and item.first < name.last for name in self.names):
+            return True
+        return item.last < len(self.words) and self.words[item.last] in self.lexicon.other_anatomy
+
+    def _in_list(self, book: PhraseBook, match: Match, first: int) -> Match | None:
+        """A description of the list that the anatomy stands in: "normal heart size and mediastinum"."""
+        for item in reversed(book.find(self.words, max(first, match.first - 6), match.first)):
+            between = self.words[item.last : match.first]
+            if "and" in between or "," in between:
+                return item
+        return None
+
+
+def named(lexicon: Lexicon, words: Sequence[str]) -> list[Match]:
+    """The findings and anatomies that a sentence names, less the words that only look like them."""
+    return [match for match in lexicon.names.find(words) if IGNORE not in match.tags]
