@@ -35,7 +35,7 @@ def attributes(scopes: Scopes, match: Match, reading: Reading) -> Attributes:
     book = scopes.lexicon.attributes
     first, last = scopes.clause(match)
     behind = match.last
-    if reading.cue is not None and reading.cue.first >= match.last and {"abnormal", "borderline"} & set(
+    if reading.cue is not None and reading.cue.first >= match.last and {"abnormal", "possible"} & set(
         reading.cue.tags
     ):
         behind = reading.cue.last

@@ -15,7 +15,7 @@ from harness.report import Finding, Laterality, Severity
 
 IGNORE: Final = "ignore"
 CUES: Final = (
-    "pseudo_negation",
+    "neutral",
     "negation_before",
     "negation_after",
     "uncertain_before",
@@ -26,7 +26,7 @@ CUES: Final = (
     "affirmation_after",
     "terminate",
 )
-DESCRIPTIONS: Final = ("abnormal", "borderline", "normal")
+DESCRIPTIONS: Final = ("abnormal", "possible", "normal")
 
 
 class Lexicon:
@@ -57,7 +57,9 @@ class Lexicon:
                 for name, part in described.items()
             }
             self.other_anatomy = _words(findings["other_anatomy"])
-            self.cues = PhraseBook({kind: cues[kind] for kind in CUES})
+            self.cues = PhraseBook(
+                {**{kind: cues[kind] for kind in CUES}, "explained": findings["explained"]}
+            )
             self.fresh = _words(cues["fresh"])
             self.attributes = PhraseBook(
                 {

@@ -74,6 +74,10 @@ class Scopes:
     def read(self, match: Match, alone: State) -> Reading:
         """What the sentence says of a mention; `alone` where no cue governs it."""
         first, last = self.clause(match)
+        if alone is State.UNCERTAIN:
+            for cue in self.cues:
+                if "explained" in cue.tags and cue.first >= match.last:
+                    return Reading(State.NOT_MENTIONED, cue)
         reading = self._before(match, first, alone)
         return self._after(match, last, reading)
 
@@ -88,6 +92,8 @@ class Scopes:
             tags = cue.tags
             if "negation_before" in tags:
                 state, decided = State.NEGATIVE, cue
+            elif near and state is State.NOT_MENTIONED:
+                continue
             elif near and "uncertain_before" in tags:
                 state, decided = State.UNCERTAIN, cue
             elif near and "nested" in tags and state is not State.NEGATIVE:
@@ -140,27 +146,27 @@ class Scopes:
         )
         if found is None:
             return None
-        denied = False
-        for place in range(max(first, found.first - 4), found.first):
-            if not match.first <= place < match.last and self.words[place] in _NO:
-                denied = True
-        if "borderline" in found.tags:
-            return Reading(State.UNCERTAIN, found)
+        denied = any(
+            self.words[place] in _NO
+            for place in range(max(first, found.first - 4), found.first)
+            if not match.first <= place < match.last
+        )
         if "normal" in found.tags:
             return Reading(State.POSITIVE if denied else State.NEGATIVE, found)
+        alone = State.POSITIVE if "abnormal" in found.tags else State.UNCERTAIN
         if denied:
             return Reading(State.NEGATIVE, found)
-        doubt = self._before(found, max(first, match.last if found.first >= match.last else 0), State.POSITIVE)
-        if doubt.state is State.UNCERTAIN:
-            return Reading(State.UNCERTAIN, found)
-        return Reading(State.POSITIVE, found)
+        if found.first > match.last:  # a statement of its own: "no effusion and heart is enlarged"
+            return Reading(self._before(found, match.last, alone).state, found)
+        whole = Match(min(match.first, found.first), max(match.last, found.last), ())
+        return Reading(self.read(whole, alone).state, found)
 
     def _adjective(self, book: PhraseBook, match: Match, first: int) -> Match | None:
-        """The description right before the anatomy, or one word further: "enlarged left heart"."""
-        found = book.find(self.words, max(first, match.first - 4), match.first)
+        """The description right before the anatomy: "enlarged heart", "collapse of the left lung"."""
+        found = book.find(self.words, max(first, match.first - 7), match.first)
         for item in reversed(found):
             between = self.words[item.last : match.first]
-            if len(between) <= 1 and _LIST.isdisjoint(between):
+            if between[:1] == ("of",) or (len(between) <= 1 and _LIST.isdisjoint(between)):
                 return item
         return None
 
