@@ -26,7 +26,7 @@ CUES: Final = (
     "affirmation_after",
     "terminate",
 )
-DESCRIPTIONS: Final = ("abnormal", "possible", "normal")
+DESCRIPTIONS: Final = ("abnormal", "possible", "normal", "nothing")
 
 
 class Lexicon:
@@ -43,18 +43,20 @@ class Lexicon:
     def __init__(self, findings: dict[str, Any], cues: dict[str, Any]) -> None:
         self.digest = digest_value([findings, cues])
         try:
-            described = {Finding(name): part for name, part in findings["described"].items()}
             self.names = PhraseBook(
                 {
                     IGNORE: findings["ignore"],
                     **{f"mention:{Finding(name)}": part for name, part in findings["mentions"].items()},
                     **{f"possible:{Finding(name)}": part for name, part in findings["possible"].items()},
-                    **{f"described:{name}": part["anatomy"] for name, part in described.items()},
+                    **{
+                        f"described {place}:{Finding(part['finding'])}": part["anatomy"]
+                        for place, part in enumerate(findings["described"])
+                    },
                 }
             )
             self.descriptions = {
-                name: PhraseBook({kind: part[kind] for kind in DESCRIPTIONS})
-                for name, part in described.items()
+                f"described {place}": PhraseBook({kind: part.get(kind, ()) for kind in DESCRIPTIONS})
+                for place, part in enumerate(findings["described"])
             }
             self.other_anatomy = _words(findings["other_anatomy"])
             self.cues = PhraseBook(

@@ -112,9 +112,7 @@ class RulesLabeler(Labeler):
             for tag in match.tags:
                 kind, _, name = tag.partition(":")
                 finding = Finding(name)
-                if kind == "described":
-                    reading = scopes.described(finding, match)
-                    if reading is not None:
-                        yield finding, reading, match, scopes
-                else:
-                    yield finding, scopes.read(match, _ALONE[kind]), match, scopes
+                alone = _ALONE.get(kind)
+                reading = scopes.described(kind, match) if alone is None else scopes.read(match, alone)
+                if reading is not None:
+                    yield finding, reading, match, scopes

@@ -9,10 +9,10 @@ from typing import Final
 
 from harness.annotators.lexicon import IGNORE, Lexicon
 from harness.annotators.phrases import Match, PhraseBook
-from harness.report import Finding, State
+from harness.report import State
 
 _DOUBT: Final = 8
-"""Words between a doubt or hypothesis and a mention after it."""
+"""Words between a doubt and a mention after it; a hypothesis, often a list, reaches twice as far."""
 _AFTER: Final = 8
 """Words between a mention and a cue after it."""
 _DESCRIBED: Final = 9
@@ -98,7 +98,7 @@ class Scopes:
                 state, decided = State.UNCERTAIN, cue
             elif near and "nested" in tags and state is not State.NEGATIVE:
                 state, decided = State.UNCERTAIN, cue
-            elif near and "not_stated_before" in tags:
+            elif match.first - cue.last <= 2 * _DOUBT and "not_stated_before" in tags:
                 state, decided = State.NOT_MENTIONED, cue
         return Reading(state, decided)
 
@@ -133,9 +133,9 @@ class Scopes:
 
     # An anatomy
 
-    def described(self, finding: Finding, match: Match) -> Reading | None:
-        """What the sentence says of a finding that an anatomy with a describing word stands for."""
-        book = self.lexicon.descriptions[finding]
+    def described(self, kind: str, match: Match) -> Reading | None:
+        """What the sentence says of an anatomy, by a kind of description of the lexicon."""
+        book = self.lexicon.descriptions[kind]
         first, last = self.clause(match)
         if match.last < len(self.words) and self.words[match.last] == ":":  # "Heart: enlarged"
             last = self.clause(Match(match.last + 1, match.last + 2, ()))[1]
@@ -144,7 +144,7 @@ class Scopes:
             or self._predicate(book, match, last)
             or self._in_list(book, match, first)
         )
-        if found is None:
+        if found is None or "nothing" in found.tags:
             return None
         denied = any(
             self.words[place] in _NO
