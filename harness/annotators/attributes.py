@@ -13,6 +13,7 @@ _BEFORE: Final = 7
 _BEHIND: Final = 9
 """Words before and behind a mention among which its attributes are looked for."""
 _LINKS: Final = frozenset(("and", "or", "/", ","))
+_ENDS: Final = ((), (",",), ("and",), ("(",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,25 @@ def attributes(scopes: Scopes, match: Match, reading: Reading) -> Attributes:
     effusion and atelectasis") a later item has the side of an earlier one if it has none itself. An
     anatomy with a description ("the heart is mildly enlarged") reaches to its description.
     """
-    book = scopes.lexicon.attributes
-    first, last = scopes.clause(match)
-    behind = match.last
-    if reading.cue is not None and reading.cue.first >= match.last and {"abnormal", "possible"} & set(
-        reading.cue.tags
-    ):
-        behind = reading.cue.last
-        before = book.find(scopes.words, match.last, reading.cue.first)
-    else:
-        before = []
-    listed = [name for name in scopes.names if name.last <= match.first]
-    start = max(first, match.first - _BEFORE)
+    book, words = scopes.lexicon.attributes, scopes.words
+    start = max(_last_hard_stop(scopes, match), match.first - _BEFORE)
+    others = [name for name in scopes.names if name is not match and _speaks(scopes, name)]
+    listed = [name for name in others if name.last <= match.first]
     own = max([start, *(name.last for name in listed)])
-    before = book.find(scopes.words, own, match.first) + before
-    after = book.find(scopes.words, behind, _end(scopes, match, behind))
+    before = book.find(words, own, match.first)
+    behind = match.last
+    cue = reading.cue
+    if cue is not None and cue.first >= match.last and not {"abnormal", "possible"}.isdisjoint(cue.tags):
+        behind = cue.last
+        before += book.find(words, match.last, cue.first)
+    after = book.find(words, behind, _end(scopes, others, behind))
     inherited = []
-    if listed and own > start and set(scopes.words[listed[-1].last : match.first]) & _LINKS:
-        inherited = book.find(scopes.words, start, listed[-1].first)
-    severity, severity_at = _nearest("severity", list(reversed(before)), after)
-    side, side_at = _side(list(reversed(before)), after, list(reversed(inherited)))
+    if own > start and not _LINKS.isdisjoint(words[listed[-1].last : match.first]):
+        inherited = book.find(words, start, listed[-1].first)
+    before.reverse()
+    inherited.reverse()
+    severity, severity_at = _nearest("severity", before, after)
+    side, side_at = _side(before, after, inherited)
     return Attributes(
         Severity(severity) if severity else None,
         severity_at,
@@ -60,18 +60,38 @@ def attributes(scopes: Scopes, match: Match, reading: Reading) -> Attributes:
     )
 
 
-def _end(scopes: Scopes, match: Match, behind: int) -> int:
+def _last_hard_stop(scopes: Scopes, match: Match) -> int:
+    """Where the noun phrase may begin: "and" ends a scope ("small right and large left"), not this."""
+    stops = [stop for stop in scopes.stops if stop < match.first and scopes.words[stop] != "and"]
+    return stops[-1] + 1 if stops else 0
+
+
+def _speaks(scopes: Scopes, name: Match) -> bool:
+    """Whether a name makes a statement of its own: every finding, and an anatomy that is described."""
+    return name in scopes.findings or any(
+        scopes.described(tag.partition(":")[0], name) is not None for tag in name.tags
+    )
+
+
+def _end(scopes: Scopes, others: list[Match], behind: int) -> int:
     """Where the words behind a mention begin to speak of something else."""
-    end = min(len(scopes.words), behind + _BEHIND)
-    for name in scopes.names:
+    words = scopes.words
+    end = min(len(words), behind + _BEHIND)
+    for name in others:
         if behind <= name.first < end:
             # What stands between the last comma, "and" or "with" and the next mention is that one's.
             links = [
                 place
                 for place in range(behind, name.first)
-                if scopes.words[place] in _LINKS or scopes.words[place] == "with"
+                if words[place] in _LINKS or words[place] == "with"
             ]
-            return links[-1] if links else behind
+            end = links[-1] if links else behind
+            break
+    for place in range(behind, end):
+        if words[place] == ",":  # "effusion, small" goes on; "effusion, left lung clear" does not
+            more = scopes.lexicon.attributes.find(words, place + 1, min(end, place + 5))
+            if not (more and more[0].first == place + 1 and words[more[0].last : more[0].last + 1] in _ENDS):
+                return place
     return end
 
 

@@ -43,6 +43,7 @@ class Scopes:
         self.words = words
         self.names = names
         self.lexicon = lexicon
+        self.findings = [name for name in names if not all(tag.startswith("described") for tag in name.tags)]
         self.cues = lexicon.cues.find(words)
         self.stops = self._stops()
 
@@ -109,7 +110,7 @@ class Scopes:
             if cue.first > last or cue.first - match.last > _AFTER:
                 break
             between = self.words[match.last : cue.first]
-            others = any(match.last <= name.first < cue.first for name in self.names)
+            others = any(match.last <= name.first < cue.first for name in self.findings)
             if (others or not _LIST.isdisjoint(between)) and not (
                 others and before.cue is None and self._listed(match, between)
             ):
