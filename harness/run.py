@@ -375,7 +375,9 @@ def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, labeler: Labe
     )
     failed = np.array([status != Status.OK for status in predictions.column("status").to_pylist()])
     candidate = Side(*candidate_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-    candidate_labels = labeler.label(candidate.texts("report"))
+    candidate_labels = labeler.label_reports(
+        candidate.texts("report"), predictions.column("report").to_pylist()
+    )
     candidate_labels[failed] = State.NOT_MENTIONED
     if suite.reference_labels == "labeler":
         reference = Side(*reference_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))

@@ -26,6 +26,9 @@ class Attributes:
     laterality_at: Match | None
 
 
+NO_ATTRIBUTES: Final = Attributes(None, None, None, None)
+
+
 def attributes(scopes: Scopes, match: Match, reading: Reading) -> Attributes:
     """The attributes of a mention.
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.annotators.attributes import attributes
+from harness.annotators.attributes import NO_ATTRIBUTES, attributes
 from harness.annotators.base import Labeler
 from harness.annotators.lexicon import shipped_lexicon
 from harness.annotators.phrases import Match, Sentence, sentences
@@ -37,6 +37,7 @@ class Mention:
     """Of the words that deny, doubt or describe it."""
     severity: Severity | None
     laterality: Laterality | None
+    """Both None where the finding is denied."""
     severity_span: Span | None = None
     laterality_span: Span | None = None
 
@@ -87,7 +88,8 @@ class RulesLabeler(Labeler):
                 if reading.state is State.NOT_MENTIONED:
                     continue
                 start, end = sentence.span(match)
-                seen = attributes(scopes, match, reading)
+                there = reading.state is not State.NEGATIVE
+                seen = attributes(scopes, match, reading) if there else NO_ATTRIBUTES
                 found.append(
                     Mention(
                         finding=finding,

@@ -95,9 +95,9 @@ class Scopes:
                 state, decided = State.NEGATIVE, cue
             elif near and state is State.NOT_MENTIONED:
                 continue
-            elif near and "uncertain_before" in tags:
-                state, decided = State.UNCERTAIN, cue
-            elif near and "nested" in tags and state is not State.NEGATIVE:
+            elif (near and "uncertain_before" in tags) or (
+                near and "nested" in tags and state is not State.NEGATIVE
+            ):
                 state, decided = State.UNCERTAIN, cue
             elif match.first - cue.last <= 2 * _DOUBT and "not_stated_before" in tags:
                 state, decided = State.NOT_MENTIONED, cue
