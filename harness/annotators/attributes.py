@@ -38,7 +38,7 @@ def attributes(scopes: Scopes, match: Match, reading: Reading) -> Attributes:
     """
     book, words = scopes.lexicon.attributes, scopes.words
     start = max(_last_hard_stop(scopes, match), match.first - _BEFORE)
-    others = [name for name in scopes.names if name is not match and _speaks(scopes, name)]
+    others = [name for name in scopes.speaking if name is not match]
     listed = [name for name in others if name.last <= match.first]
     own = max([start, *(name.last for name in listed)])
     before = book.find(words, own, match.first)
@@ -67,13 +67,6 @@ def _last_hard_stop(scopes: Scopes, match: Match) -> int:
     """Where the noun phrase may begin: "and" ends a scope ("small right and large left"), not this."""
     stops = [stop for stop in scopes.stops if stop < match.first and scopes.words[stop] != "and"]
     return stops[-1] + 1 if stops else 0
-
-
-def _speaks(scopes: Scopes, name: Match) -> bool:
-    """Whether a name makes a statement of its own: every finding, and an anatomy that is described."""
-    return name in scopes.findings or any(
-        scopes.described(tag.partition(":")[0], name) is not None for tag in name.tags
-    )
 
 
 def _end(scopes: Scopes, others: list[Match], behind: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from harness.annotators.lexicon import IGNORE, Lexicon
@@ -69,6 +70,17 @@ class Scopes:
         first = self.stops[place - 1] + 1 if place else 0
         place = bisect_left(self.stops, match.last)
         return first, self.stops[place] if place < len(self.stops) else len(self.words)
+
+    @cached_property
+    def speaking(self) -> list[Match]:
+        """The names that make a statement: every finding, and every anatomy that is described."""
+        findings = set(self.findings)
+        return [
+            name
+            for name in self.names
+            if name in findings
+            or any(self.described(tag.partition(":")[0], name) is not None for tag in name.tags)
+        ]
 
     # A mention
 
