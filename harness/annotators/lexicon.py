@@ -17,6 +17,7 @@ IGNORE: Final = "ignore"
 CUES: Final = (
     "neutral",
     "negation_before",
+    "negation_near",
     "negation_after",
     "uncertain_before",
     "nested",

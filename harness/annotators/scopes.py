@@ -12,6 +12,8 @@ from harness.annotators.lexicon import IGNORE, Lexicon
 from harness.annotators.phrases import Match, PhraseBook
 from harness.report import State
 
+_NEAR: Final = 4
+"""Words between "not" and a mention after it."""
 _DOUBT: Final = 8
 """Words between a doubt and a mention after it; a hypothesis, often a list, reaches twice as far."""
 _AFTER: Final = 8
@@ -103,7 +105,7 @@ class Scopes:
                 continue
             near = match.first - cue.last <= _DOUBT
             tags = cue.tags
-            if "negation_before" in tags:
+            if "negation_before" in tags or ("negation_near" in tags and match.first - cue.last <= _NEAR):
                 state, decided = State.NEGATIVE, cue
             elif near and state is State.NOT_MENTIONED:
                 continue
@@ -126,6 +128,8 @@ class Scopes:
             if (others or not _LIST.isdisjoint(between)) and not (
                 others and before.cue is None and self._listed(match, between)
             ):
+                continue
+            if self.words[cue.first] == ":" and self.words[cue.last : cue.last + 1] not in ((), (",",)):
                 continue
             if "uncertain_after" in cue.tags:
                 return Reading(State.UNCERTAIN, cue)
