@@ -44,5 +44,5 @@ def test_yaml_that_is_none_is_refused(monkeypatch):
         raise yaml.YAMLError("line 3")
 
     monkeypatch.setattr(lexicon.yaml, "safe_load", broken)
-    with pytest.raises(PluginError, match="cues.yaml: not valid YAML: line 3"):
+    with pytest.raises(PluginError, match="not valid YAML: line 3"):
         lexicon._read("cues.yaml")

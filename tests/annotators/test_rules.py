@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from harness.annotators.rules import RulesLabeler
 from harness.candidates.template import ABSENT, NOTHING, SENTENCES, fill_template
-from harness.report import FINDINGS, INDEX, State
-from harness.report import Finding as F
+from harness.report import FINDINGS, INDEX, Finding, State
 
+F = Finding
 LABELER = RulesLabeler()
 P, N, U, NIL = State.POSITIVE, State.NEGATIVE, State.UNCERTAIN, State.NOT_MENTIONED
 
