@@ -44,13 +44,16 @@ class Desk:
 
     def candidate(self, rows=None):
         path = self.root / "predictions.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for row in (self.predictions if rows is None else rows)))
+        path.write_text(
+            "".join(json.dumps(row) + "\n" for row in (self.predictions if rows is None else rows))
+        )
         return f"predictions:{path}"
 
     def run(self, cohort=None, candidate=None, suite=None, *more):
         out = self.root / "run"
-        words = ["run", str(suite or self.suite), "--cohort", cohort or self.cohort(),
-                 "--candidate", candidate or self.candidate(), "--out", str(out), "--workers", "1"]  # fmt: skip
+        cohort, candidate = cohort or self.cohort(), candidate or self.candidate()
+        words = ["run", str(suite or self.suite), "--cohort", cohort, "--candidate", candidate,
+                 "--out", str(out), "--workers", "1"]  # fmt: skip
         code = main([*words, *more])
         if code in (0, 1) or (out / "results.json").exists():
             assert main(["gate", str(out)]) == code, "run and gate never disagree"
@@ -142,7 +145,9 @@ def test_missing_and_truncated_tables(desk, phantom_root):
 
 
 def test_extra_predictions(desk):
-    assert desk.run(candidate=desk.candidate([*desk.predictions, {"study_id": "zz", "report": "Clear."}])) == 2
+    assert (
+        desk.run(candidate=desk.candidate([*desk.predictions, {"study_id": "zz", "report": "Clear."}])) == 2
+    )
     assert "1 of its 41 predictions are for studies that the run does not ask for" in told(desk)
 
 
@@ -179,7 +184,9 @@ def test_what_is_no_report_is_a_failed_study(desk, report):
 
 
 def test_the_wrong_file(desk):
-    assert desk.run(candidate=desk.candidate([{"study_id": f"x{n}", "report": "Clear."} for n in range(9)])) == 2
+    assert (
+        desk.run(candidate=desk.candidate([{"study_id": f"x{n}", "report": "Clear."} for n in range(9)])) == 2
+    )
     assert "is it the right file?" in told(desk)
     assert desk.run(candidate=f"predictions:{desk.root / 'absent.csv'}") == 2
     assert desk.run(candidate="templat") == 2

@@ -45,7 +45,9 @@ def test_one_normal_report_for_everybody_fails_and_the_dossier_says_why(judge):
     # It claims nothing, so nothing shows that it invents nothing.
     assert found["hallucination"]["status"] == "NOT EVALUATED"
     # On overlap of words alone it would look like a model.
-    overlap = {e["measure"]: e["estimate"] for e in results["estimates"] if e["measure"] in ("bleu4", "rougeL")}
+    overlap = {
+        e["measure"]: e["estimate"] for e in results["estimates"] if e["measure"] in ("bleu4", "rougeL")
+    }
     assert overlap["bleu4"] > 0.05
     assert overlap["rougeL"] > 0.2
     assert main(["report", str(run)]) == 0
