@@ -71,9 +71,7 @@ class Bleu(Measure):
     def rows(self, pairs: Pairs) -> NDArray[np.int64]:
         """Clipped matches and n-grams of each order, and both lengths; shape (n, 2 x order + 2)."""
         vocabulary = Vocabulary(TOKENIZERS[self.tokens])
-        texts = vocabulary.encode(
-            pairs.candidate.texts(self.section) + pairs.reference.texts(self.section)
-        )
+        texts = vocabulary.encode(pairs.candidate.texts(self.section) + pairs.reference.texts(self.section))
         lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
         candidate, reference = np.split(lengths, 2)
         return np.concatenate(
@@ -130,7 +128,7 @@ def _coco(matches: Floats, grams: Floats, candidate: Floats, reference: Floats) 
 def _sacrebleu(matches: Floats, grams: Floats, candidate: Floats, reference: Floats) -> Floats:
     unmatched = np.cumsum(matches == 0, axis=-1)
     smoothed = np.where(matches > 0, matches, 0.5**unmatched)
-    scored = (matches > 0).any(axis=-1) & (grams > 0).all(axis=-1)
+    scored = np.logical_and((matches > 0).any(axis=-1), (grams > 0).all(axis=-1))
     logs = np.log(np.where(scored[..., None], smoothed / np.maximum(grams, 1e-300), 1.0))
     penalty = np.minimum(0.0, 1 - reference / np.where(scored, candidate, np.inf))
     return np.where(scored, np.exp(logs.mean(axis=-1) + penalty), 0.0)

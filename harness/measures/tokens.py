@@ -46,7 +46,9 @@ class Vocabulary(dict[str, tuple[int, ...]]):
 
     def __missing__(self, word: str) -> tuple[int, ...]:
         codes = self._codes
-        self[word] = found = tuple(codes.setdefault(token, len(codes)) for token in self._tokenizer.split(word))
+        self[word] = found = tuple(
+            codes.setdefault(token, len(codes)) for token in self._tokenizer.split(word)
+        )
         return found
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
