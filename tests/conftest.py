@@ -1,11 +1,18 @@
 """Cohorts and runs that several tests read. Nothing here may be changed by a test."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.cohorts.phantom import PhantomCohort
 from harness.phantom import make_phantom
+
+
+def pytest_configure(config):
+    # The tests' models are tiny: threads would only get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 SUITES = Path(__file__).parents[1] / "suites"
 

@@ -63,7 +63,9 @@ def test_a_confidence_that_is_no_probability_is_refused(bad):
         ReportedFinding(finding=Finding.FRACTURE, confidence=bad)
 
 
-@pytest.mark.parametrize("box", [[0.5, 0.1, 0.4, 0.4], [0, 0, 1.2, 1], [0, 0, 1], [0, 0, 0, 0], [math.nan] * 4])
+@pytest.mark.parametrize(
+    "box", [[0.5, 0.1, 0.4, 0.4], [0, 0, 1.2, 1], [0, 0, 1], [0, 0, 0, 0], [math.nan] * 4]
+)
 def test_a_box_needs_an_area_inside_the_picture(box):
     with pytest.raises(ValidationError):
         ReportedFinding(finding=Finding.FRACTURE, confidence=0.5, bounding_box=box)

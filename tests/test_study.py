@@ -45,7 +45,12 @@ def test_states_are_in_the_order_of_the_findings():
 
 
 def test_frontal_views():
-    assert [view.frontal for view in (View.PA, View.AP, View.LATERAL, View.OTHER)] == [True, True, False, False]
+    assert [view.frontal for view in (View.PA, View.AP, View.LATERAL, View.OTHER)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_case_record_tells_all_but_the_pixels(cases):

@@ -98,7 +98,11 @@ def test_what_is_no_mapping_is_no_suite(tmp_path, text):
 def test_the_schema_refuses_what_the_reader_refuses(tmp_path):
     schema = json.loads(json.dumps(suite_schema()))
     jsonschema.validate(yaml.safe_load(SUITE), schema)
-    for old, new in (("above: 0.9", "abowe: 0.9"), ("above: 0.9", "above: 98"), ("version: 1", "version: one")):
+    for old, new in (
+        ("above: 0.9", "abowe: 0.9"),
+        ("above: 0.9", "above: 98"),
+        ("version: 1", "version: one"),
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(yaml.safe_load(SUITE.replace(old, new)), schema)
 

@@ -13,9 +13,13 @@ def write(tmp_path, text):
 def test_places_of_keys_and_values(tmp_path):
     source = read_yaml(write(tmp_path, "name: x\ncriteria:\n  - id: a\n    above: 0.9\n"))
     assert source.data == {"name": "x", "criteria": [{"id": "a", "above": 0.9}]}
-    assert source.problem(("criteria", 0, "above"), "wrong").endswith("suite.yaml:4:5: criteria[0].above: wrong")
+    assert source.problem(("criteria", 0, "above"), "wrong").endswith(
+        "suite.yaml:4:5: criteria[0].above: wrong"
+    )
     # What is not there is told of at the nearest place that is.
-    assert source.problem(("criteria", 0, "measure"), "missing").endswith(":3:5: criteria[0].measure: missing")
+    assert source.problem(("criteria", 0, "measure"), "missing").endswith(
+        ":3:5: criteria[0].measure: missing"
+    )
     assert source.problem((), "wrong").endswith("suite.yaml:1:1: wrong")
 
 

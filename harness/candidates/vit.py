@@ -51,6 +51,7 @@ class VitClassifier:
         """
         self.digest()
         import torch
+        from safetensors import SafetensorError
         from transformers import ViTForImageClassification
         from transformers.utils import logging
 
@@ -64,7 +65,7 @@ class VitClassifier:
                 output_loading_info=True,
                 dtype=torch.float32,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]
             raise CandidateError(f"{self.directory}: does not load as a ViT: {first}") from None
         wrong = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]
