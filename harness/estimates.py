@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +15,14 @@ from harness.inference import (
     Interval,
     bca_interval,
     bootstrap_totals,
-    bootstrap_weights,
     clustered_proportion_interval,
 )
-from harness.inference.results import Side
 from harness.measures.base import Measure, WeightedMeasure
+from harness.weighted import WeightedValue, weighted_values
 
 OneSided = Literal["lower", "upper"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-_BLOCK: Final = 1 << 21
-"""Study weights held at a time: 16 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +108,21 @@ def estimate_all(
         )
         distributions = dict(zip(resampled, totals, strict=True))
         for key, measure in measures.items():
+            weighted = None
             if isinstance(measure, WeightedMeasure):
-                draw = partial(bootstrap_weights, clusters, seed=seed)
-                found = _of_weights(measure, rows[key][mask], index, draw, replicates)
-            else:
-                found = _of_totals(measure, sums[key], distributions.get(key))
-            estimates += _estimates(
-                key, measure, found, label, int(mask.sum()), len(clusters), confidence, bound_confidences
+                weighted = weighted_values(
+                    measure, rows[key][mask], index, clusters, replicates=replicates, seed=seed
+                )
+            estimates += _of_measure(
+                key,
+                measure,
+                sums[key],
+                distributions.get(key),
+                weighted,
+                label,
+                int(mask.sum()),
+                confidence,
+                bound_confidences,
             )
     return estimates
 
@@ -137,118 +141,60 @@ def _cluster_sums(table: Ints, index: NDArray[np.intp], clusters: int) -> Ints:
     return sums
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """One value, how to make intervals of it, and its counts where it is a proportion."""
-
-    estimate: float
-    interval: Callable[..., Interval]
-    numerator: int | None = None
-    denominator: int | None = None
-
-
-def _of_totals(measure: Measure, sums: Ints, distribution: Floats | None) -> list[_Found]:
-    total = sums.sum(axis=0)
-    point = measure.value(total.astype(np.float64))
-    no_values = np.empty((0, len(measure.values)))
-    replicate_values = no_values if distribution is None else measure.value(distribution)
-    left_out = no_values if distribution is None else measure.value((total - sums).astype(np.float64))
-    found = []
-    for place, value in enumerate(measure.values):
-        proportion = measure.proportions.get(value)
-        if proportion is not None:
-            names = (proportion.successes, proportion.trials)
-            counts = (sums[:, measure.columns.index(name)] for name in names)
-            found.append(_of_counts(float(point[place]), *counts))
-        else:
-            found.append(_of_replicates(float(point[place]), replicate_values[:, place], left_out[:, place]))
-    return found
-
-
-def _of_weights(
-    measure: WeightedMeasure,
-    rows: Ints,
-    index: NDArray[np.intp],
-    draw: Callable[..., Ints],
-    replicates: int,
-) -> list[_Found]:
-    """The values of a measure that needs every study's own weight; as `_of_totals` otherwise."""
-    clusters = int(index.max(initial=-1)) + 1
-    point = measure.weighted(rows, np.ones(len(rows)))
-    counts = measure.counts(rows)
-    replicate_values = left_out = np.empty((0, len(measure.values)))
-    if not set(measure.values) <= {*counts, *measure.without_interval}:
-        size = max(1, _BLOCK // max(1, len(rows)))
-        blocks = [(start, min(size, replicates - start)) for start in range(0, replicates, size)]
-        replicate_values = np.concatenate(
-            [measure.weighted(rows, draw(replicates=n, start=at)[:, index].astype(float)) for at, n in blocks]
-        )
-        each = np.arange(clusters)
-        left_out = np.concatenate(
-            [
-                measure.weighted(rows, (each[at : at + size, None] != index).astype(float))
-                for at in range(0, clusters, size)
-            ]
-        )
-    found = []
-    for place, value in enumerate(measure.values):
-        estimate = float(point[place])
-        if value in counts:
-            table = _cluster_sums(np.stack(counts[value], axis=1), index, clusters)
-            found.append(_of_counts(estimate, *table.T))
-        elif value in measure.without_interval:
-            reason = measure.without_interval[value]
-            found.append(_Found(estimate, partial(_no_interval, reason=reason, estimate=estimate)))
-        else:
-            found.append(_of_replicates(estimate, replicate_values[:, place], left_out[:, place]))
-    return found
-
-
-def _of_counts(estimate: float, successes: Ints, trials: Ints) -> _Found:
-    interval = partial(clustered_proportion_interval, successes, trials)
-    return _Found(estimate, interval, int(successes.sum()), int(trials.sum()))
-
-
-def _of_replicates(estimate: float, replicates: Floats, left_out: Floats) -> _Found:
-    return _Found(estimate, partial(bca_interval, estimate, replicates, left_out))
-
-
-def _no_interval(confidence: float, reason: str, estimate: float, side: Side = "two-sided") -> Interval:
-    return Interval(math.nan, math.nan, estimate, confidence, side, "no interval", reason)
-
-
-def _estimates(
+def _of_measure(
     key: str,
     measure: Measure,
-    values: Sequence[_Found],
+    sums: Ints,
+    distribution: Floats | None,
+    weighted: Sequence[WeightedValue] | None,
     label: str | None,
     studies: int,
-    patients: int,
     confidence: float,
     bound_confidences: Sequence[float],
 ) -> list[Estimate]:
+    total = sums.sum(axis=0)
+    point = measure.value(total.astype(np.float64)) if weighted is None else [v.estimate for v in weighted]
+    no_values = np.empty((0, len(measure.values)))
+    replicate_values = no_values if distribution is None else measure.value(distribution)
+    left_out = no_values if distribution is None else measure.value((total - sums).astype(np.float64))
     estimates = []
-    for value, found in zip(measure.values, values, strict=True):
-        both = found.interval(confidence=confidence)
+    for place, value in enumerate(measure.values):
+        numerator = denominator = None
+        proportion = measure.proportions.get(value)
+        interval: Callable[..., Interval]
+        if weighted is not None:
+            interval = weighted[place].interval
+            numerator, denominator = weighted[place].numerator, weighted[place].denominator
+        elif proportion is not None:
+            successes, trials = (
+                sums[:, measure.columns.index(name)] for name in (proportion.successes, proportion.trials)
+            )
+            numerator, denominator = int(successes.sum()), int(trials.sum())
+            interval = partial(clustered_proportion_interval, successes, trials)
+        else:
+            interval = partial(
+                bca_interval, float(point[place]), replicate_values[:, place], left_out[:, place]
+            )
+        both = interval(confidence=confidence)
         bounds = {}
         for level in bound_confidences:
-            bounds[bound_key("lower", level)] = found.interval(confidence=level, side="lower").low
-            bounds[bound_key("upper", level)] = found.interval(confidence=level, side="upper").high
+            bounds[bound_key("lower", level)] = interval(confidence=level, side="lower").low
+            bounds[bound_key("upper", level)] = interval(confidence=level, side="upper").high
         estimates.append(
             Estimate(
                 measure=key,
                 value=value,
                 slice=label,
                 signature=measure.signature(),
-                estimate=found.estimate,
+                estimate=float(point[place]),
                 low=both.low,
                 high=both.high,
                 confidence=confidence,
                 method=both.method,
-                numerator=found.numerator,
-                denominator=found.denominator,
+                numerator=numerator,
+                denominator=denominator,
                 n_studies=studies,
-                n_patients=patients,
+                n_patients=len(sums),
                 reason=both.reason,
                 bounds=bounds,
             )
