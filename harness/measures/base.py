@@ -68,6 +68,8 @@ class Measure(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     higher_is_better: ClassVar[bool] = True
+    reads_labels: ClassVar[bool] = True
+    """False: rows are made from the texts alone, so that nothing need be labelled for it."""
 
     columns: tuple[str, ...]
     """Names of the integer columns of a row."""

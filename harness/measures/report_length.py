@@ -21,6 +21,7 @@ class ReportLength(Measure):
     """
 
     name = "report_length"
+    reads_labels = False
     columns = ("candidate_words", "reference_words", "studies")
     values = ("candidate", "reference", "ratio")
 

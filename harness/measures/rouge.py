@@ -35,6 +35,7 @@ class RougeL(Measure):
     """
 
     name = "rougeL"
+    reads_labels = False
     columns = ("score", "score_fraction", "studies")
     values = ("value",)
 
