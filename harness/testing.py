@@ -254,13 +254,13 @@ def check_measure(measure: Measure, pairs: Pairs) -> list[str]:
     if values.shape != (len(measure.values),):
         return [*problems, f"value: must have shape (..., {len(measure.values)})"]
     stacked = measure.weighted(rows, np.stack([once, 2 * once, once])[:, None])
-    if stacked.shape != (3, 1, len(measure.values)) or not np.array_equal(
-        stacked[0, 0], values, equal_nan=True
+    if stacked.shape != (3, 1, len(measure.values)) or not np.allclose(
+        stacked[0, 0], values, 1e-12, 0, equal_nan=True
     ):
         problems.append("value: must work on any leading dimensions, each on its own")
     if not np.isnan(measure.weighted(rows, 0 * once)).all():
         problems.append("value: of no studies is undefined: NaN, not a number")
-    twice = measure.weighted(np.concatenate([rows, rows[:1]])[::-1], np.append(once, 1))
+    twice = measure.weighted(np.concatenate([rows[:1], rows])[::-1], np.append(once, 1))
     doubled = np.where(np.arange(len(pairs)) == 0, 2.0, 1.0)
     if not np.allclose(measure.weighted(rows, doubled), twice, 1e-12, 0, True):
         problems.append("value: a study of weight 2 must count as two, in whatever order studies come")

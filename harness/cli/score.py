@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,16 +85,15 @@ def _pairs(options: argparse.Namespace) -> Iterator[Pair]:
 
 
 def _show(found: Scores) -> None:
-    from harness.gate import shown
     from harness.score import CONFIDENCE, REPLICATES, SEED, shown_name
 
     rows = [("Measure", "Value", f"{CONFIDENCE:.0%} interval", "Counts")]
     for item in found.estimates:
-        plain = item.as_json()
-        low, high = plain["low"], plain["high"]
-        interval = f"none: {item.reason}" if low is None else f"{shown(low)} to {shown(high)}"
+        known = math.isfinite(item.low) and math.isfinite(item.high)
+        interval = f"{item.low:.4f} to {item.high:.4f}" if known else f"none: {item.reason}"
         counts = "" if item.denominator is None else f"{item.numerator:,} / {item.denominator:,}"
-        rows.append((shown_name(item), shown(plain["estimate"]), interval, counts))
+        value = "–" if math.isnan(item.estimate) else f"{item.estimate:.4f}"
+        rows.append((shown_name(item), value, interval, counts))
     widths = [max(len(row[place]) for row in rows if place != 2 or row[3]) for place in range(3)]
     for name, value, interval, counts in rows:
         print(f"{name:{widths[0]}}  {value:>{widths[1]}}  {interval:{widths[2]}}  {counts}".rstrip())
