@@ -8,7 +8,7 @@ import pickle
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -245,6 +245,12 @@ def check_measure(measure: Measure, pairs: Pairs) -> list[str]:
     order = np.arange(len(pairs))[::-1]
     if not np.array_equal(measure.rows(subset(pairs, order)), rows[order]):
         problems.append("rows: a row must depend on its own study alone, not on the order or the others")
+    unread = np.full_like(pairs.reference.labels, State.NOT_COVERED)
+    blind = Pairs(
+        replace(pairs.reference, labels=unread), replace(pairs.candidate, labels=unread), pairs.failed
+    )
+    if not measure.reads_labels and not np.array_equal(measure.rows(blind), rows):
+        problems.append("reads_labels: is False, and rows are made from labels")
     half = len(pairs) // 2
     parts = [measure.rows(subset(pairs, part)) for part in (order[half:], order[:half])]
     if not np.array_equal(sum(part.sum(axis=0) for part in parts), rows.sum(axis=0)):

@@ -7,6 +7,7 @@ from report_texts import AWKWARD, pairs
 from harness.annotators.rules import RulesLabeler
 from harness.measures.base import Pairs, Side
 from harness.measures.names import named_measure
+from harness.measures.negation_flips import NegationFlips
 from harness.plugins import installed
 from harness.testing import check_measure, subset
 
@@ -70,3 +71,10 @@ def test_references_are_not_rewritten_between_uses(name, phantom):
     np.testing.assert_array_equal(first, measure.rows(phantom))
     assert before[0] == list(phantom.reference.findings)
     np.testing.assert_array_equal(before[1], phantom.reference.labels)
+
+
+def test_a_measure_that_denies_reading_labels_is_found_out(phantom):
+    class Denies(NegationFlips):
+        reads_labels = False
+
+    assert "reads_labels" in " ".join(check_measure(Denies(), phantom))
