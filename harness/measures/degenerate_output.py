@@ -28,8 +28,8 @@ class DegenerateOutput(WeightedMeasure):
     "most-common": studies with the most common report / studies. "distinct": different reports /
     studies, 1 where no two are alike; it falls as studies are added, so it has no interval. Both
     are also given of the references, for scale: radiologists word many normal studies alike. Two
-    reports are the same when their words are: case, punctuation and spacing do not count. Reports
-    of failed studies are all the same, empty one.
+    reports are the same when their words are: case, punctuation and spacing do not count. Failed
+    studies all have the same, empty report.
 
     "near-copy", with a training set: studies whose report is a near-copy of a training report /
     studies. It shares with one of them at least 4/5 of all three-word runs that occur in either

@@ -108,9 +108,9 @@ def _google_stemmed(word: str) -> list[str]:
 
 # The rules of mteval-v13a.pl (NIST, 2005) for one word between white space.
 _13A_RULES: Final = (
-    (re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])"), r" \1 "),
-    (re.compile(r"([^0-9])([\.,])"), r"\1 \2 "),  # full stop and comma, unless after a digit
-    (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),  # or before one
+    (re.compile(r"([!-&(-+/:-@\[-`{-~])"), r" \1 "),  # ASCII punctuation but ' , - .
+    (re.compile(r"([^0-9])([.,])"), r"\1 \2 "),  # full stop and comma, unless after a digit
+    (re.compile(r"([.,])([^0-9])"), r" \1 \2"),  # or before one
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),  # hyphen after a digit
 )
 _13A_ENTITIES: Final = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
