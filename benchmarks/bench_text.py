@@ -2,9 +2,9 @@
 
 Run with `python benchmarks/bench_text.py [FILE]`; about a minute on one core. FILE is a CSV with the
 columns findings and impression, one report a row; without it, phantom reports are made. Candidates
-are the same reports, shuffled. "first use" counts all that a new process does but imports: stems,
-vocabularies, no token remembered. "again" is the best of three with what was remembered. Peers keep
-what they remember too (sacrebleu its tokens); each starts afresh in "first use".
+are the same reports, shuffled. "first use" counts all that a new process does but imports: nothing
+is remembered, every word is split and stemmed. "again" is the best of three more rounds on the same
+texts, for both sides with what they remember: words here, and in sacrebleu whole reports.
 """
 
 from __future__ import annotations

@@ -117,6 +117,8 @@ _13A_ENTITIES: Final = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;",
 
 
 def _13a(word: str) -> list[str]:
+    if word.isalnum():  # most are, and no rule touches them
+        return [word]
     word = f" {word} "
     for rule, by in _13A_RULES:
         word = rule.sub(by, word)
