@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness import __version__
+from harness.annotators.accuracy import labeler_accuracy
 from harness.annotators.base import Labeler
 from harness.candidates.base import Candidate
 from harness.cohorts.base import Cohort, case_digest
@@ -215,6 +216,9 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
             for name in sorted({name for group in groups for name in group})
         },
         "slices_without_data": unknown,
+        "labeler_accuracy": labeler_accuracy(
+            ledger.identity["labeler"], rows.column("candidate_labels").to_pylist()
+        ),
     }
 
 
@@ -375,7 +379,9 @@ def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, labeler: Labe
     )
     failed = np.array([status != Status.OK for status in predictions.column("status").to_pylist()])
     candidate = Side(*candidate_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-    candidate_labels = labeler.label(candidate.texts("report"))
+    candidate_labels = labeler.label_reports(
+        candidate.texts("report"), predictions.column("report").to_pylist()
+    )
     candidate_labels[failed] = State.NOT_MENTIONED
     if suite.reference_labels == "labeler":
         reference = Side(*reference_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))

@@ -37,6 +37,7 @@ from harness.inference.proportions import proportion_interval
 from harness.inference.quantiles import quantile_interval
 from harness.inference.resampling_weights import bootstrap_weights
 from harness.inference.results import Interval, Intervals, TestResult, TestResults
+from harness.inference.rogan_gladen import rogan_gladen
 
 __all__ = [
     "Bootstrap",
@@ -72,6 +73,7 @@ __all__ = [
     "power_sensitivity",
     "proportion_interval",
     "quantile_interval",
+    "rogan_gladen",
     "signed_rank_test",
     "spending_boundaries",
 ]
