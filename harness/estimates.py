@@ -17,7 +17,8 @@ from harness.inference import (
     bootstrap_totals,
     clustered_proportion_interval,
 )
-from harness.measures.base import Measure
+from harness.measures.base import Measure, WeightedMeasure
+from harness.weighted import WeightedValue, weighted_values
 
 OneSided = Literal["lower", "upper"]
 Ints = NDArray[np.int64]
@@ -97,17 +98,27 @@ def estimate_all(
         chosen, index = np.unique(patient[mask], return_inverse=True)
         clusters = names[chosen]
         sums = {key: _cluster_sums(table[mask], index, len(clusters)) for key, table in rows.items()}
-        resampled = [key for key in measures if len(measures[key].proportions) < len(measures[key].values)]
+        resampled = [
+            key
+            for key, measure in measures.items()
+            if not isinstance(measure, WeightedMeasure) and len(measure.proportions) < len(measure.values)
+        ]
         totals = bootstrap_totals(
             [sums[key] for key in resampled], clusters, replicates=replicates, seed=seed
         )
         distributions = dict(zip(resampled, totals, strict=True))
         for key, measure in measures.items():
+            weighted = None
+            if isinstance(measure, WeightedMeasure):
+                weighted = weighted_values(
+                    measure, rows[key][mask], index, clusters, replicates=replicates, seed=seed
+                )
             estimates += _of_measure(
                 key,
                 measure,
                 sums[key],
                 distributions.get(key),
+                weighted,
                 label,
                 int(mask.sum()),
                 confidence,
@@ -135,13 +146,14 @@ def _of_measure(
     measure: Measure,
     sums: Ints,
     distribution: Floats | None,
+    weighted: Sequence[WeightedValue] | None,
     label: str | None,
     studies: int,
     confidence: float,
     bound_confidences: Sequence[float],
 ) -> list[Estimate]:
     total = sums.sum(axis=0)
-    point = measure.value(total.astype(np.float64))
+    point = measure.value(total.astype(np.float64)) if weighted is None else [v.estimate for v in weighted]
     no_values = np.empty((0, len(measure.values)))
     replicate_values = no_values if distribution is None else measure.value(distribution)
     left_out = no_values if distribution is None else measure.value((total - sums).astype(np.float64))
@@ -150,7 +162,10 @@ def _of_measure(
         numerator = denominator = None
         proportion = measure.proportions.get(value)
         interval: Callable[..., Interval]
-        if proportion is not None:
+        if weighted is not None:
+            interval = weighted[place].interval
+            numerator, denominator = weighted[place].numerator, weighted[place].denominator
+        elif proportion is not None:
             successes, trials = (
                 sums[:, measure.columns.index(name)] for name in (proportion.successes, proportion.trials)
             )
