@@ -5,10 +5,10 @@ import jsonschema
 import pytest
 import yaml
 from conftest import SUITES
-from runs import SUITE, write_suite
 
 from harness.errors import SuiteError
 from harness.suite import read_suite, suite_schema
+from runs import SUITE, write_suite
 
 
 def problems(tmp_path, text):
