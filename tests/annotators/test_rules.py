@@ -224,6 +224,12 @@ SAID = [
     ("Costophrenic angles are sharp.", F.PLEURAL_EFFUSION, N),
     ("Chronic blunting of the left costophrenic angle.", F.PLEURAL_EFFUSION, NIL),
     ("Left lower lobe collapse and effusion.", F.ATELECTASIS, P),
+    ("Nodular density consistent with a granuloma.", F.LUNG_LESION, NIL),
+    ("Nodular density in the right lung.", F.LUNG_LESION, U),
+    ("Nodular density on the right and calcified granuloma on the left.", F.LUNG_LESION, U),
+    ("No nodular density or granuloma.", F.LUNG_LESION, N),
+    ("No prior studies for comparison, pneumothorax with mediastinal shift.", F.PNEUMOTHORAX, P),
+    ("Without prior films, pneumothorax of unknown age.", F.PNEUMOTHORAX, P),
 ]
 
 
