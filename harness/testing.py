@@ -272,8 +272,12 @@ def subset(pairs: Pairs, order: Any) -> Pairs:
     """The pairs at some places, in that order."""
 
     def side(whole: Side) -> Side:
+        graphs = whole.graphs
         return Side(
-            [whole.findings[i] for i in order], [whole.impression[i] for i in order], whole.labels[order]
+            [whole.findings[i] for i in order],
+            [whole.impression[i] for i in order],
+            whole.labels[order],
+            None if graphs is None else [graphs[i] for i in order],
         )
 
     return Pairs(side(pairs.reference), side(pairs.candidate), pairs.failed[order])

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+Graph = Mapping[str, Any]
+"""RadGraph's JSON of one report: `text`, and `entities`, each with `tokens`, `label`, `start_ix`,
+`end_ix` and `relations`, a list of [type, name of another entity]."""
+
+EMPTY_GRAPH: Final[Graph] = {"text": "", "entities": {}}
+"""The graph of a text that says nothing."""
 
 
 class Labeler(ABC):
@@ -24,4 +31,31 @@ class Labeler(ABC):
         """`State` codes, shape (n, 14), in the order of `FINDINGS`. An empty text mentions nothing.
 
         A text's labels depend on that text alone.
+        """
+
+
+class GraphAnnotator(ABC):
+    """Reads report texts for RadGraph's entities and relations.
+
+    The constructor finds the weights or files, without loading them.
+
+    Raises:
+        harness.errors.NotEvaluable: from the constructor, where they are missing; the message says
+            how to get them.
+    """
+
+    name: ClassVar[str]
+    only_cohort: ClassVar[str | None] = None
+    """The one kind of cohort whose language it knows; None for any."""
+
+    @abstractmethod
+    def signature(self) -> str:
+        """Model type and digest of the weights or files."""
+
+    @abstractmethod
+    def annotate(self, texts: Sequence[str]) -> list[Graph | None]:
+        """The graph of each text; None where it cannot tell. A text without words gives
+        `EMPTY_GRAPH`.
+
+        A text's graph depends on that text alone.
         """
