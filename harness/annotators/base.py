@@ -18,13 +18,21 @@ EMPTY_GRAPH: Final[Graph] = {"text": "", "entities": {}}
 
 
 class Labeler(ABC):
-    """Reads report texts for the 14 CheXpert findings."""
+    """Reads report texts for the 14 CheXpert findings.
+
+    An annotator's constructor takes the suite's options by name, checks them, and touches no file:
+    a suite is checked where its weights are not.
+    """
 
     name: ClassVar[str]
 
     @abstractmethod
     def signature(self) -> str:
-        """Name, version and digest of whatever decides: lexicon, weights, thresholds."""
+        """Name, version and digest of whatever decides: lexicon, weights, thresholds.
+
+        Raises:
+            harness.errors.NotEvaluable: weights are missing; the message says how to get them.
+        """
 
     @abstractmethod
     def label(self, texts: Sequence[str]) -> NDArray[np.int8]:
@@ -35,14 +43,7 @@ class Labeler(ABC):
 
 
 class GraphAnnotator(ABC):
-    """Reads report texts for RadGraph's entities and relations.
-
-    The constructor finds the weights or files, without loading them.
-
-    Raises:
-        harness.errors.NotEvaluable: from the constructor, where they are missing; the message says
-            how to get them.
-    """
+    """Reads report texts for RadGraph's entities and relations."""
 
     name: ClassVar[str]
     only_cohort: ClassVar[str | None] = None
@@ -50,12 +51,15 @@ class GraphAnnotator(ABC):
 
     @abstractmethod
     def signature(self) -> str:
-        """Model type and digest of the weights or files."""
+        """Model type and digest of the weights or files, which this finds but does not load.
+
+        Raises:
+            harness.errors.NotEvaluable: they are missing; the message says how to get them.
+        """
 
     @abstractmethod
     def annotate(self, texts: Sequence[str]) -> list[Graph | None]:
-        """The graph of each text; None where it cannot tell. A text without words gives
-        `EMPTY_GRAPH`.
+        """The graph of each text; None where it cannot tell. One without words is `EMPTY_GRAPH`.
 
         A text's graph depends on that text alone.
         """

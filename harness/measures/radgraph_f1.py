@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import ClassVar, Final, Literal, get_args
 
@@ -9,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.annotators.base import Graph
-from harness.measures.base import Measure, Need, Pairs, ratio
-from harness.measures.rouge import SCALE
+from harness.measures.base import Measure, Need, Pairs, from_fixed, ratio, to_fixed
 
 Reward = Literal["simple", "partial", "complete"]
 Casing = Literal["0.1.18", "lower"]
 Element = tuple[object, ...]
 
+_SCORE: Final = ("score", "score_fraction", "studies")
 _COUNTS: Final = ("matched", "candidate", "reference")
 
 
@@ -48,7 +49,7 @@ class RadGraphF1(Measure):
             raise ValueError(f"casing must be one of {', '.join(get_args(Casing))}, in quotes")
         self.reward = reward
         self.casing = casing
-        self.columns = ("score", "studies", *_COUNTS, "unannotated")
+        self.columns = (*_SCORE, *_COUNTS, "unannotated")
         self.values = ("value", "pooled")
 
     def signature(self) -> str:
@@ -56,20 +57,17 @@ class RadGraphF1(Measure):
         return f"radgraph_f1|{self.reward}|case:{self.casing}|v{self.version}"
 
     def rows(self, pairs: Pairs) -> NDArray[np.int64]:
-        """Score in units of 2^-40, 1, counts of elements, and 1 if a graph is missing; (n, 6)."""
-        rows = np.zeros((len(pairs), len(self.columns)), dtype=np.int64)
-        for row, (candidate, reference) in zip(rows, _graphs(pairs), strict=True):
-            if candidate is None or reference is None:
-                row[[1, -1]] = 1
-                continue
+        """Score in fixed point, 1, counts of elements, and 1 if a graph is missing; shape (n, 7)."""
+
+        def judge(candidate: Graph, reference: Graph) -> tuple[float, tuple[int, ...]]:
             sets = [elements(graph, self.reward, self.casing) for graph in (candidate, reference)]
-            row[:-1] = (round(f1(*sets) * SCALE), 1, *_counts(*sets))
-        return rows
+            return f1(*sets), _counts(*sets)
+
+        return _rows(pairs, judge, len(self.columns))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean and pooled, in [0, 1]; NaN if any study has no graph."""
-        mean = ratio(totals[..., 0] / SCALE, totals[..., 1])
-        return _where_annotated(totals, mean, _pooled(totals[..., 2:5]))
+        return _values(totals, _pooled(totals[..., 3:6]))
 
 
 class RadGraphEntityRelationF1(Measure):
@@ -92,7 +90,7 @@ class RadGraphEntityRelationF1(Measure):
         self.casing = casing
         kinds = ("entities", "relations")
         counts = (f"{count} {kind}" for kind in kinds for count in _COUNTS)
-        self.columns = ("score", "studies", *counts, "unannotated")
+        self.columns = (*_SCORE, *counts, "unannotated")
         self.values = ("value", "pooled")
 
     def signature(self) -> str:
@@ -100,24 +98,18 @@ class RadGraphEntityRelationF1(Measure):
         return f"radgraph_entity_relation_f1|case:{self.casing}|v{self.version}"
 
     def rows(self, pairs: Pairs) -> NDArray[np.int64]:
-        """Score in units of 2^-40, 1, counts of both kinds, and 1 if a graph is missing; (n, 9)."""
-        rows = np.zeros((len(pairs), len(self.columns)), dtype=np.int64)
-        for row, graphs in zip(rows, _graphs(pairs), strict=True):
-            known = [graph for graph in graphs if graph is not None]
-            if len(known) < 2:
-                row[[1, -1]] = 1
-                continue
-            lower = self.casing == "lower"
-            entities, relations = zip(*(entities_and_relations(graph, lower) for graph in known), strict=True)
-            score = (f1(*entities) + f1(*relations)) / 2
-            row[:-1] = (round(score * SCALE), 1, *_counts(*entities), *_counts(*relations))
-        return rows
+        """Score in fixed point, 1, counts of both kinds, and 1 if a graph is missing; shape (n, 10)."""
+
+        def judge(*graphs: Graph) -> tuple[float, tuple[int, ...]]:
+            sets = [entities_and_relations(graph, self.casing == "lower") for graph in graphs]
+            entities, relations = zip(*sets, strict=True)
+            return (f1(*entities) + f1(*relations)) / 2, (*_counts(*entities), *_counts(*relations))
+
+        return _rows(pairs, judge, len(self.columns))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean and pooled, in [0, 1]; NaN if any study has no graph."""
-        mean = ratio(totals[..., 0] / SCALE, totals[..., 1])
-        pooled = (_pooled(totals[..., 2:5]) + _pooled(totals[..., 5:8])) / 2
-        return _where_annotated(totals, mean, pooled)
+        return _values(totals, (_pooled(totals[..., 3:6]) + _pooled(totals[..., 6:9])) / 2)
 
 
 def elements(graph: Graph, reward: Reward, casing: Casing) -> set[Element]:
@@ -164,11 +156,22 @@ def f1(candidate: AbstractSet[Element], reference: AbstractSet[Element]) -> floa
     return 2 * len(candidate & reference) / (len(candidate) + len(reference))
 
 
-def _graphs(pairs: Pairs) -> list[tuple[Graph | None, Graph | None]]:
-    candidate, reference = pairs.candidate.graphs, pairs.reference.graphs
-    if candidate is None or reference is None:
+def _rows(
+    pairs: Pairs, judge: Callable[[Graph, Graph], tuple[float, tuple[int, ...]]], columns: int
+) -> NDArray[np.int64]:
+    candidates, references = pairs.candidate.graphs, pairs.reference.graphs
+    if candidates is None or references is None:
         raise ValueError("a RadGraph measure needs the graphs of both sides")
-    return list(zip(candidate, reference, strict=True))
+    scores = np.zeros(len(pairs))
+    rows = np.zeros((len(pairs), columns), dtype=np.int64)
+    rows[:, _SCORE.index("studies")] = 1
+    for place, (candidate, reference) in enumerate(zip(candidates, references, strict=True)):
+        if candidate is None or reference is None:
+            rows[place, -1] = 1
+        else:
+            scores[place], rows[place, len(_SCORE) : -1] = judge(candidate, reference)
+    rows[:, :2] = to_fixed(scores)
+    return rows
 
 
 def _counts(candidate: AbstractSet[Element], reference: AbstractSet[Element]) -> tuple[int, int, int]:
@@ -179,8 +182,6 @@ def _pooled(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     return ratio(2 * counts[..., 0], counts[..., 1] + counts[..., 2])
 
 
-def _where_annotated(
-    totals: NDArray[np.float64], mean: NDArray[np.float64], pooled: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    values = np.stack([mean, pooled], axis=-1)
-    return np.where(totals[..., -1:] > 0, np.nan, values)
+def _values(totals: NDArray[np.float64], pooled: NDArray[np.float64]) -> NDArray[np.float64]:
+    mean = ratio(from_fixed(totals), totals[..., _SCORE.index("studies")])
+    return np.where(totals[..., -1:] > 0, np.nan, np.stack([mean, pooled], axis=-1))

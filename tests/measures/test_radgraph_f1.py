@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.annotators.base import EMPTY_GRAPH, Graph
-from harness.measures.base import Measure, Pairs, Side
+from harness.measures.base import Measure, Pairs, Side, from_fixed
 from harness.measures.radgraph_f1 import (
     Casing,
     RadGraphEntityRelationF1,
@@ -90,7 +90,7 @@ def test_mean_of_studies_is_the_mean_of_the_packages_rewards(compute_reward: Any
         measure = RadGraphF1(reward=reward)
         rows = measure.rows(pairs_of(*studies))
         rewards = [compute_reward(candidate, reference, reward) for candidate, reference in studies]
-        np.testing.assert_allclose(rows[:, 0] / 2**40, rewards, atol=1e-12)
+        np.testing.assert_allclose(from_fixed(rows[:, :2]), rewards, atol=1e-12)
         assert measure.value(rows.sum(axis=0).astype(float))[0] == pytest.approx(np.mean(rewards), abs=1e-12)
 
     check()
@@ -138,18 +138,18 @@ LARGE = {
 )
 def test_casing(reward: Reward, casing: Casing, matched: int) -> None:
     measure = RadGraphF1(reward, casing)
-    assert measure.rows(pairs_of((SMALL, LARGE)))[0, 2:].tolist() == [matched, 3, 3, 0]
+    assert measure.rows(pairs_of((SMALL, LARGE)))[0, 3:].tolist() == [matched, 3, 3, 0]
     assert f"|{reward}|case:{casing}|" in measure.signature()
 
 
 def test_entity_relation_f1_by_hand() -> None:
     measure = RadGraphEntityRelationF1(casing="lower")
     row = measure.rows(pairs_of((SMALL, LARGE)))[0]
-    assert row[1:].tolist() == [1, 2, 3, 3, 1, 2, 2, 0]
-    assert row[0] / 2**40 == pytest.approx((2 / 3 + 1 / 2) / 2, abs=1e-12)
+    assert row[2:].tolist() == [1, 2, 3, 3, 1, 2, 2, 0]
+    assert from_fixed(row[:2]) == pytest.approx((2 / 3 + 1 / 2) / 2, abs=1e-12)
     alone = {"text": "", "entities": {"1": entity("effusion", PRESENT)}}
     rows = measure.rows(pairs_of((alone, alone)))
-    assert rows[0, 0] / 2**40 == 0.5
+    assert from_fixed(rows[0, :2]) == 0.5
 
 
 @given(st.lists(st.tuples(graphs(), graphs()), min_size=1, max_size=8))
@@ -168,7 +168,7 @@ def test_entity_relation_f1_as_its_paper_defines_it(studies: list[tuple[Graph, G
 
     expected = [np.mean([score(*pair) for pair in zip(sets(a), sets(b), strict=True)]) for a, b in studies]
     rows = RadGraphEntityRelationF1().rows(pairs_of(*studies))
-    np.testing.assert_allclose(rows[:, 0] / 2**40, expected, atol=1e-12)
+    np.testing.assert_allclose(from_fixed(rows[:, :2]), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(
