@@ -13,7 +13,7 @@ import contextlib
 import io
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from harness.annotators.base import Graph
+from harness.annotators.batches import groups
 from harness.annotators.radgraph_weights import Checkpoint, Model
 from harness.errors import NotEvaluable
 
@@ -118,7 +119,7 @@ class Network:
             for start in range(0, len(words), _JOINED_WORDS)
         ]
         found: list[tuple[list[Any], list[Any]]] = [([], [])] * len(parts)
-        for group in _groups([len(words) for _, words in parts], _WORDS_AT_ONCE):
+        for group in groups([len(words) for _, words in parts], _WORDS_AT_ONCE):
             for index, one in zip(group, self._parse_parts([parts[i][1] for i in group]), strict=True):
                 found[index] = one
         graphs: list[dict[str, Any]] = [{"text": " ".join(words), "entities": {}} for words in reports]
@@ -180,7 +181,7 @@ class Network:
         counts = torch.tensor([len(word) for words in pieces for word in words], device=self.device)
         encoder = self.dygie._embedder.token_embedder_bert._matched_embedder.transformer_model
         rows: list[torch.Tensor] = [torch.empty(0)] * len(windows)
-        for chosen in _groups([len(window) + self._added for window in windows], _ROW_TOKENS):
+        for chosen in groups([len(window) + self._added for window in windows], _ROW_TOKENS):
             width = max(len(windows[index]) for index in chosen) + self._added
             ids = np.full((len(chosen), width), self.tokenizer.pad_token_id or 0)
             for row, index in enumerate(chosen):
@@ -312,16 +313,6 @@ def _pairs(sizes: Ints) -> tuple[Ints, Ints]:
     begin = np.repeat(np.cumsum(sizes) - sizes, sizes * sizes)
     within = np.arange(len(first)) - np.repeat(np.cumsum(sizes**2) - sizes**2, sizes**2)
     return first, begin + within % np.repeat(sizes, sizes**2)
-
-
-def _groups(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Indices, the longest first, in groups of like length whose padded sum is at most `most`."""
-    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    begin = 0
-    while begin < len(order):
-        count = max(1, most // max(1, lengths[order[begin]]))
-        yield order[begin : begin + count]
-        begin += count
 
 
 def _add_entities(
