@@ -10,6 +10,7 @@ from typing import Any
 from harness.annotators.base import EMPTY_GRAPH, Graph, GraphAnnotator
 from harness.digests import digest_file, digest_value
 from harness.errors import HarnessError, NotEvaluable
+from harness.records import read_records
 
 
 class GraphFiles(GraphAnnotator):
@@ -94,13 +95,11 @@ def graph_problem(graph: Any) -> str:
 
 def _entries(path: Path) -> Iterator[tuple[str, Any]]:
     """Place and value of each graph. Places are numbers: the names may hold patients' ids."""
+    if path.suffix == ".jsonl":
+        for number, graph in read_records(path, HarnessError):
+            yield f"{path}:{number}", graph
+        return
     try:
-        if path.suffix == ".jsonl":
-            with path.open(encoding="utf-8") as lines:
-                for number, line in enumerate(lines, start=1):
-                    if line.strip():
-                        yield f"{path}:{number}", json.loads(line)
-            return
         whole = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise HarnessError(f"{path}: cannot be read as JSON: {type(error).__name__}") from None

@@ -89,8 +89,8 @@ class Network:
             )
         self.dygie.eval().to(self.device)
         self._pieces: dict[str, list[int]] = {}
-        empty = self.tokenizer.build_inputs_with_special_tokens([-1])
-        self._before, self._added = empty.index(-1), len(empty) - 1
+        self._before, self._after = _special_pieces(self.tokenizer)
+        self._added = len(self._before) + len(self._after)
 
     def _labels(self, kind: str) -> list[str]:
         vocabulary = self.dygie.vocab
@@ -147,10 +147,17 @@ class Network:
         begin = 0
         for chunk in scores.relations:
             kinds = chunk.argmax(dim=1).cpu().numpy()
-            for pair in np.flatnonzero(kinds):
-                subject, target = (scores.kept[side[begin + pair]] for side in (scores.first, scores.second))
-                relation = (place(subject), place(target), self.relation_labels[kinds[pair] - 1])
-                found[spans.report[subject]][1].append(relation)
+            subjects, targets = (
+                scores.kept[side[begin : begin + len(kinds)]] for side in (scores.first, scores.second)
+            )
+            # The package drops relations of spans that are no entities.
+            for pair in np.flatnonzero((kinds > 0) & (labels[subjects] > 0) & (labels[targets] > 0)):
+                relation = (
+                    place(subjects[pair]),
+                    place(targets[pair]),
+                    self.relation_labels[kinds[pair] - 1],
+                )
+                found[spans.report[subjects[pair]]][1].append(relation)
             begin += len(kinds)
         return found
 
@@ -185,8 +192,9 @@ class Network:
             width = max(len(windows[index]) for index in chosen) + self._added
             ids = np.full((len(chosen), width), self.tokenizer.pad_token_id or 0)
             for row, index in enumerate(chosen):
-                filled = self.tokenizer.build_inputs_with_special_tokens(windows[index])
-                ids[row, : len(filled)] = filled
+                ids[row, : len(windows[index]) + self._added] = [
+                    *self._before, *windows[index], *self._after,
+                ]  # fmt: skip
             full = np.array([len(windows[index]) + self._added for index in chosen])
             mask = np.arange(width) < full[:, None]
             hidden = encoder(
@@ -194,7 +202,8 @@ class Network:
                 attention_mask=torch.from_numpy(mask).float().to(self.device),
             )[0]
             for row, index in enumerate(chosen):
-                rows[index] = hidden[row, self._before : self._before + len(windows[index])]
+                begin = len(self._before)
+                rows[index] = hidden[row, begin : begin + len(windows[index])]
         words = torch.zeros(
             len(counts),
             encoder.config.hidden_size,
@@ -290,6 +299,14 @@ def build_dygie(checkpoint: Checkpoint) -> tuple[Any, Any]:
     return network, AutoTokenizer.from_pretrained(str(checkpoint.encoder), use_fast=True)
 
 
+def _special_pieces(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What a tokenizer puts before and after a text."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("a")["input_ids"]
+    begin = next(place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
+    return whole[:begin], whole[begin + len(bare) :]
+
+
 def _after_first(network: Any, hidden: torch.Tensor) -> torch.Tensor:
     """A feed-forward network from the sums of its first layer on."""
     layers = zip(network._linear_layers, network._activations, network._dropout, strict=True)
@@ -331,9 +348,7 @@ def _add_entities(
             "label": label,
             "start_ix": offset + start,
             "end_ix": offset + end,
-            "relations": [
-                [kind, names[target]]
-                for subject, target, kind in relations
-                if subject == (start, end) and target in names
-            ],
+            "relations": [],
         }
+    for subject, target, kind in relations:
+        graph["entities"][names[subject]]["relations"].append([kind, names[target]])
