@@ -6,11 +6,13 @@ import difflib
 import hashlib
 import inspect
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from harness.annotators.base import GraphAnnotator, Labeler
 from harness.errors import PluginError, SuiteError
 from harness.measures.base import Measure
 from harness.plugins import load
@@ -55,6 +57,26 @@ class ExecutionPart(_Part):
     """A study whose report takes longer has failed; the worker is killed."""
     start_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
     """Loading the candidate may take so long."""
+
+
+class AnnotatorPart(_Part):
+    """Who reads report texts, by its installed name, with its options; the name alone will do."""
+
+    annotator: str
+    options: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"annotator": value} if isinstance(value, str) else value
+
+    def build(self) -> Any:
+        """The labeler or graph annotator with its options.
+
+        Raises:
+            PluginError: not installed. TypeError, ValueError: options it does not take.
+        """
+        return load("annotators", self.annotator)(**self.options)
 
 
 class MeasurePart(_Part):
@@ -143,8 +165,10 @@ class Suite(_Part):
     title: str = ""
     description: str = ""
     cohort: CohortPart = CohortPart()
-    labeler: str = "rules"
+    labeler: AnnotatorPart = AnnotatorPart(annotator="rules")
     """The annotator that reads the candidate's texts (and the references', if asked to)."""
+    graphs: AnnotatorPart | None = None
+    """The annotator that reads RadGraph's entities and relations, for measures that need them."""
     reference_labels: Literal["cohort", "labeler"] = "cohort"
     inference: InferencePart = InferencePart()
     execution: ExecutionPart = ExecutionPart()
@@ -186,9 +210,13 @@ def suite_schema() -> dict[str, Any]:
     """The JSON Schema of suite files, for editors."""
     schema = Suite.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    # `- bleu4` is short for `- measure: bleu4`.
-    part = schema["properties"]["measures"]["items"]
-    schema["properties"]["measures"]["items"] = {"anyOf": [{"type": "string"}, part]}
+    # `- bleu4` is short for `- measure: bleu4`, `labeler: rules` for `labeler: {annotator: rules}`.
+    for place, key in (
+        (schema["properties"]["measures"], "items"),
+        (schema["properties"], "labeler"),
+        (schema["properties"], "graphs"),
+    ):
+        place[key] = {"anyOf": [{"type": "string"}, place[key]]}
     return schema
 
 
@@ -231,6 +259,8 @@ def _known_keys(path: KeyPath) -> list[str]:
         "cohort": CohortPart,
         "inference": InferencePart,
         "execution": ExecutionPart,
+        "labeler": AnnotatorPart,
+        "graphs": AnnotatorPart,
         "measures": MeasurePart,
         "criteria": Criterion,
     }
@@ -239,14 +269,9 @@ def _known_keys(path: KeyPath) -> list[str]:
 
 def _unanswerable(suite: Suite, source: Source) -> Any:
     """What is well formed and still makes no sense: names that lead nowhere."""
-    try:
-        labeler = load("annotators", suite.labeler)
-        if suite.reference_labels == "labeler" and not labeler.reads_texts:
-            yield source.problem(
-                ("labeler",), f"{suite.labeler} reads no reference's text; set reference_labels: cohort"
-            )
-    except PluginError as error:
-        yield source.problem(("labeler",), str(error))
+    yield from _annotator_problems(suite.labeler, "labeler", Labeler, source)
+    if suite.graphs is not None:
+        yield from _annotator_problems(suite.graphs, "graphs", GraphAnnotator, source)
     measures: dict[str, Measure] = {}
     for index, part in enumerate(suite.measures):
         path: KeyPath = ("measures", index)
@@ -257,18 +282,20 @@ def _unanswerable(suite: Suite, source: Source) -> Any:
         except PluginError as error:
             yield source.problem((*path, "measure"), str(error))
             continue
-        known = [name for name in inspect.signature(cls).parameters if name != "self"]
-        unknown = [name for name in part.options if name not in known]
-        for name in unknown:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
+        unknown = _unknown_options(cls, part.options)
+        for name, hint in unknown.items():
             yield source.problem((*path, "options", name), f"unknown option{hint}")
         if unknown:
             continue
         try:
-            measures[part.key] = part.build()
+            measure = measures[part.key] = part.build()
         except (TypeError, ValueError) as error:
             yield source.problem((*path, "options"), str(error))
+            continue
+        if "graphs" in measure.needs and suite.graphs is None:
+            yield source.problem(
+                path, f"{part.key} needs graphs; say who makes them, such as graphs: radgraph"
+            )
     seen: set[str] = set()
     for index, criterion in enumerate(suite.criteria):
         path = ("criteria", index)
@@ -292,3 +319,40 @@ def _unanswerable(suite: Suite, source: Source) -> Any:
                     (*path, "value") if ("value" in source.data["criteria"][index]) else path,
                     f"{criterion.measure} has no value {criterion.value!r}; {hint}",
                 )
+
+
+def _annotator_problems(part: AnnotatorPart, key: str, kind: type, source: Source) -> Iterator[str]:
+    named = isinstance(source.data.get(key), dict)
+    path: KeyPath = (key, "annotator") if named else (key,)
+    try:
+        cls = load("annotators", part.annotator)
+    except PluginError as error:
+        yield source.problem(path, str(error))
+        return
+    if not issubclass(cls, kind):
+        makes = "graphs, not labels" if kind is Labeler else "labels, not graphs"
+        yield source.problem(path, f"{part.annotator} makes {makes}")
+        return
+    if issubclass(cls, Labeler) and not cls.reads_texts and source.data.get("reference_labels") == "labeler":
+        yield source.problem(
+            path, f"{part.annotator} reads no reference's text; set reference_labels: cohort"
+        )
+    unknown = _unknown_options(cls, part.options)
+    for name, hint in unknown.items():
+        yield source.problem((key, "options", name), f"unknown option{hint}")
+    if not unknown:
+        try:
+            part.build()
+        except (TypeError, ValueError) as error:
+            yield source.problem((key, "options"), str(error))
+
+
+def _unknown_options(cls: type, options: Mapping[str, Any]) -> dict[str, str]:
+    """Name -> hint of the options that a constructor does not take."""
+    known = [name for name in inspect.signature(cls).parameters if name != "self"]
+    hints = {}
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hints[name] = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
+    return hints

@@ -4,8 +4,8 @@ import shutil
 import jsonschema
 import pytest
 import yaml
-from conftest import SUITES
 
+from conftest import SUITES
 from harness.errors import SuiteError
 from harness.suite import read_suite, suite_schema
 from runs import SUITE, write_suite

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from report_texts import AWKWARD, pairs
 
 from harness.annotators.rules import RulesLabeler
 from harness.measures.base import Pairs, Side
@@ -10,6 +9,7 @@ from harness.measures.names import named_measure
 from harness.measures.negation_flips import NegationFlips
 from harness.plugins import installed
 from harness.testing import check_measure, subset
+from report_texts import AWKWARD, pairs
 
 NAMES = (
     *installed("measures"), "bleu4.raw", "bleu4.sacrebleu", "bleu4.sacrebleu.none", "rougeL.nostem",
@@ -75,6 +75,6 @@ def test_references_are_not_rewritten_between_uses(name, phantom):
 
 def test_a_measure_that_denies_reading_labels_is_found_out(phantom):
     class Denies(NegationFlips):
-        reads_labels = False
+        needs = ()
 
-    assert "reads_labels" in " ".join(check_measure(Denies(), phantom))
+    assert "needs" in " ".join(check_measure(Denies(), phantom))
