@@ -1,5 +1,7 @@
 """Every installed measure keeps the contract, on phantom reports and on awkward texts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,31 @@ NAMES = (
 )  # fmt: skip
 
 
+def word_graph(text):
+    """A graph in RadGraph's form: each word modifies the next."""
+    words = text.split()[:40]
+    entities = {
+        str(place): {
+            "tokens": word,
+            "label": "Observation::definitely present",
+            "start_ix": place,
+            "end_ix": place,
+            "relations": [["modify", str(place + 1)]] if place + 1 < len(words) else [],
+        }
+        for place, word in enumerate(words)
+    }
+    return {"text": " ".join(words), "entities": entities}
+
+
+def with_graphs(some):
+    """The same pairs, with graphs for the measures that need them."""
+    sides = [
+        replace(side, graphs=[word_graph(text) for text in side.texts("report")])
+        for side in (some.reference, some.candidate)
+    ]
+    return Pairs(*sides, some.failed)
+
+
 @pytest.fixture(scope="module")
 def phantom(cases):
     """Each study beside the next one's report, every seventh failed."""
@@ -30,13 +57,8 @@ def phantom(cases):
     shuffled = subset(own, order).candidate
     silent = ["" if fail else text for fail, text in zip(failed, shuffled.findings, strict=True)]
     labels = np.where(failed[:, None], 0, shuffled.labels).astype(np.int8)
-    return Pairs(
-        reference,
-        Side(
-            silent, ["" if fail else t for fail, t in zip(failed, shuffled.impression, strict=True)], labels
-        ),
-        failed,
-    )
+    impressions = ["" if fail else text for fail, text in zip(failed, shuffled.impression, strict=True)]
+    return with_graphs(Pairs(reference, Side(silent, impressions, labels), failed))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -50,7 +72,7 @@ def test_on_awkward_texts(name):
     texts = list(AWKWARD)
     labels = labeler.label(texts)
     for others in (texts, texts[::-1]):
-        some = pairs(others, texts, labeler.label(others), labels)
+        some = with_graphs(pairs(others, texts, labeler.label(others), labels))
         assert check_measure(named_measure(name), some) == []
 
 
