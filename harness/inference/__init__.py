@@ -4,14 +4,13 @@ Usable on its own with NumPy and SciPy. Arrays are NumPy; results are small froz
 name their method.
 """
 
-from harness.inference.bootstrap import (
-    Bootstrap,
-    BootstrapDistribution,
-    bootstrap_interval,
-    bootstrap_totals,
-)
+from harness.inference.bootstrap import Bootstrap, BootstrapDistribution, bootstrap_interval
 from harness.inference.bootstrap_intervals import bca_interval
 from harness.inference.clustered import clustered_proportion_interval, design_effect
+from harness.inference.clustered_differences import (
+    clustered_paired_difference_interval,
+    square_and_add,
+)
 from harness.inference.differences import difference_interval, paired_difference_interval
 from harness.inference.group_sequential import crossing_probabilities, spending_boundaries
 from harness.inference.mcnemar import clustered_mcnemar_test, mcnemar_test
@@ -28,6 +27,7 @@ from harness.inference.paired import paired_t_test, signed_rank_test
 from harness.inference.permutation import permutation_test
 from harness.inference.planning import (
     positives_needed,
+    power,
     power_mcnemar,
     power_non_inferiority,
     power_paired_t,
@@ -52,9 +52,9 @@ __all__ = [
     "adjust_p_values",
     "bca_interval",
     "bootstrap_interval",
-    "bootstrap_totals",
     "bootstrap_weights",
     "clustered_mcnemar_test",
+    "clustered_paired_difference_interval",
     "clustered_proportion_interval",
     "crossing_probabilities",
     "design_effect",
@@ -66,6 +66,7 @@ __all__ = [
     "paired_t_test",
     "permutation_test",
     "positives_needed",
+    "power",
     "power_mcnemar",
     "power_non_inferiority",
     "power_paired_t",
@@ -73,5 +74,6 @@ __all__ = [
     "proportion_interval",
     "quantile_interval",
     "signed_rank_test",
+    "square_and_add",
     "spending_boundaries",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.inference.bootstrap_intervals import BootstrapMethod, interval_of_sorted
-from harness.inference.cluster_sums import Value, cluster_index, cluster_sums, whole_rows
+from harness.inference.cluster_sums import Value, cluster_index, cluster_sums, numeric_rows
 from harness.inference.keyed_random import cluster_keys
 from harness.inference.resampling_weights import fill_multinomial, fill_poisson
 from harness.inference.results import Interval, Intervals, Side, check_option
@@ -38,6 +38,27 @@ class BootstrapDistribution:
     def _sorted(self) -> Floats:
         return np.sort(self.replicates, axis=0)  # NaN last
 
+    def interval(
+        self,
+        place: int,
+        confidence: float = 0.95,
+        method: BootstrapMethod = "bca",
+        side: Side = "two-sided",
+    ) -> Interval:
+        """The interval of value number `place`; as in `bootstrap_interval`.
+
+        Raises:
+            ValueError: confidence outside (0, 1) or an unknown option.
+        """
+        return interval_of_sorted(
+            float(self.estimate[place]),
+            self._sorted[:, place],
+            self.jackknife[:, place],
+            confidence,
+            method,
+            side,
+        )
+
     def intervals(
         self, confidence: float = 0.95, method: BootstrapMethod = "bca", side: Side = "two-sided"
     ) -> Intervals:
@@ -46,17 +67,7 @@ class BootstrapDistribution:
         Raises:
             ValueError: confidence outside (0, 1) or an unknown option.
         """
-        each = [
-            interval_of_sorted(
-                float(self.estimate[place]),
-                self._sorted[:, place],
-                self.jackknife[:, place],
-                confidence,
-                method,
-                side,
-            )
-            for place in range(len(self.estimate))
-        ]
+        each = [self.interval(place, confidence, method, side) for place in range(len(self.estimate))]
         return Intervals(
             low=np.array([interval.low for interval in each]),
             high=np.array([interval.high for interval in each]),
@@ -107,17 +118,17 @@ class Bootstrap:
         of every slice (8 bytes x its clusters x columns) and the results.
 
         Args:
-            statistics: (rows, value) each; rows are integers, shape (n, columns of that statistic);
-                value maps column totals (..., columns) to (...) or (..., values).
+            statistics: (rows, value) each; rows of shape (n, columns of that statistic), integers
+                for results that are the same to the bit in any order of rows; value maps column totals (..., columns) to (...) or (..., values).
             masks: the studies of each slice, boolean, shape (n,); None means all.
 
         Returns:
             For each mask, for each statistic.
 
         Raises:
-            ValueError: rows, masks or values of the wrong shape, or rows that are not integers.
+            ValueError: rows, masks or values of the wrong shape, or rows that are not finite.
         """
-        tables = [whole_rows(rows) for rows, _ in statistics]
+        tables = [numeric_rows(rows) for rows, _ in statistics]
         studies = len(self._index)
         if any(len(table) != studies for table in tables):
             raise ValueError(f"each statistic needs a row for each of the {studies} studies")
@@ -148,7 +159,7 @@ class Bootstrap:
         return results
 
     def _slice(
-        self, joined: NDArray[np.int64], mask: NDArray[np.bool_] | None
+        self, joined: NDArray[np.int64] | Floats, mask: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.intp] | None, Floats]:
         if mask is None:
             return None, cluster_sums(joined, self._index, len(self._names))
@@ -191,7 +202,7 @@ def bootstrap_interval(
     either end); an infinite bias correction or acceleration.
 
     Args:
-        rows: integers, shape (n, columns).
+        rows: shape (n, columns).
         value: pure and vectorised, column totals (..., columns) to (...) or (..., values).
         clusters: the cluster of each row, length n; None makes each row its own.
         replicates: how many resamples.
@@ -204,40 +215,14 @@ def bootstrap_interval(
         An `Interval` where value gives one number, `Intervals` where it gives several.
 
     Raises:
-        ValueError: rows that are not integers, wrong shapes, or an unknown option.
+        ValueError: rows that are not finite, wrong shapes, or an unknown option.
     """
-    table = whole_rows(rows)
+    table = numeric_rows(rows)
     own = np.arange(len(table)) if clusters is None else clusters
     [[distribution]] = Bootstrap(own, replicates, seed, "multinomial").distributions([(table, value)])
     found = distribution.intervals(confidence, method, side)
     scalar = np.ndim(value(table.sum(axis=0).astype(np.float64))) == 0
     return found[0] if scalar else found
-
-
-def bootstrap_totals(
-    rows: Sequence[NDArray[np.int64]],
-    clusters: Sequence[str] | NDArray[np.str_],
-    *,
-    replicates: int,
-    seed: int,
-) -> list[Floats]:
-    """Column totals of every replicate, for several tables of cluster sums on one draw.
-
-    Args:
-        rows: cluster sums, each of shape (clusters, columns of that table).
-        clusters: names, shape (clusters,).
-        replicates: how many.
-        seed: of the draw.
-
-    Returns:
-        For each table, shape (replicates, columns).
-    """
-    [found] = Bootstrap(clusters, replicates, seed).distributions([(table, _identity) for table in rows])
-    return [distribution.replicates for distribution in found]
-
-
-def _identity(totals: Floats) -> Floats:
-    return totals
 
 
 def _values(value: Value, totals: Floats) -> Floats:

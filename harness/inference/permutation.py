@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.inference.cluster_sums import Value, cluster_index, cluster_sums, whole_rows
+from harness.inference.cluster_sums import Value, cluster_index, cluster_sums, numeric_rows
 from harness.inference.keyed_random import cluster_keys, keyed_bits
 from harness.inference.results import TestResult, TestResults
 
@@ -34,7 +34,7 @@ def permutation_test(
     as at least as far.
 
     Args:
-        rows_first: integers, shape (n, columns).
+        rows_first: shape (n, columns).
         rows_second: of the same studies, shape (n, columns).
         value: pure and vectorised, column totals (..., columns) to (...) or (..., values).
         clusters: the cluster of each row, length n; None makes each row its own.
@@ -46,9 +46,9 @@ def permutation_test(
         where no cluster differs. Undefined where the value of either arm is (0/0).
 
     Raises:
-        ValueError: shapes differ, rows that are not integers, or no replicates.
+        ValueError: shapes differ, rows that are not finite, or no replicates.
     """
-    first, second = whole_rows(rows_first), whole_rows(rows_second)
+    first, second = numeric_rows(rows_first), numeric_rows(rows_second)
     if first.shape != second.shape:
         raise ValueError(f"both arms need the same rows: {first.shape} and {second.shape}")
     if replicates < 1:
@@ -62,7 +62,7 @@ def permutation_test(
     names, apart = names[differing], apart[differing]
 
     def statistic(signed: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        # Both are exact: totals and signed differences are integers of the same parity.
+        # With integer rows both are exact: totals and signed differences are of the same parity.
         one, other = np.asarray(value((total + signed) / 2)), np.asarray(value((total - signed) / 2))
         # Differences that are equal but for rounding count as equal.
         return one - other, 1e-12 * (np.abs(one) + np.abs(other))
