@@ -55,7 +55,11 @@ class Chain:
             yield {**entry, "digest": stated}
 
     def append(self, event: str, **facts: Any) -> dict[str, Any]:
-        """Writes one line and waits until it is on the disk."""
+        """Writes one line and waits until it is on the disk.
+
+        Raises:
+            LedgerError: the disk is full or cannot be written.
+        """
         entry: dict[str, Any] = {
             "seq": self.seq,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -64,10 +68,16 @@ class Chain:
             "previous": self.head,
         }
         entry["digest"] = digest_value(entry)
-        with self.path.open("ab") as stream:
-            stream.write(canonical_json(entry).encode() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with self.path.open("ab") as stream:
+                stream.write(canonical_json(entry).encode() + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise LedgerError(
+                f"{self.path}: cannot be written: {error.strerror}. Nothing is lost: free some space "
+                "and give the same command again"
+            ) from None
         self.seq, self.head = self.seq + 1, entry["digest"]
         return entry
 

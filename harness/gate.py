@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -30,15 +31,26 @@ def judge(folder: Path) -> tuple[dict[str, Any], Verdict]:
     suite = read_suite(folder / "suite.yaml")
     if suite.digest() != ledger.identity["suite"]:
         raise LedgerError(f"{folder / 'suite.yaml'}: is not the suite that this run was asked")
-    again = Verdict.from_json(conclude(ledger, suite)["verdict"])
-    stated = Verdict.from_json(results["verdict"])
-    if _statuses(again) != _statuses(stated):
-        raise LedgerError(f"{folder / 'results.json'}: the verdict does not follow from the rows")
-    return results, stated
+    again = json.loads(json.dumps(conclude(ledger, suite)))  # plain values, as the file holds them
+    for part in ("verdict", "estimates"):
+        if where := _difference(results[part], again[part], part):
+            raise LedgerError(f"{folder / 'results.json'}: {where} does not follow from the rows")
+    return results, Verdict.from_json(results["verdict"])
 
 
-def _statuses(verdict: Verdict) -> list[tuple[str, Status]]:
-    return [(item.id, item.status) for item in verdict.decisions] + [("", verdict.status)]
+def _difference(stated: Any, derived: Any, where: str) -> str:
+    """Where two plain values differ, "" if nowhere; real numbers may differ by rounding alone."""
+    if isinstance(stated, dict) and isinstance(derived, dict) and stated.keys() == derived.keys():
+        inner = ((f"{where}.{key}", stated[key], derived[key]) for key in stated)
+    elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
+        inner = (
+            (f"{where}[{k}]", one, two) for k, (one, two) in enumerate(zip(stated, derived, strict=True))
+        )
+    elif isinstance(stated, float) and isinstance(derived, float):
+        return "" if math.isclose(stated, derived, rel_tol=1e-9, abs_tol=1e-12) else where
+    else:
+        return "" if stated == derived and type(stated) is type(derived) else where
+    return next((found for name, one, two in inner if (found := _difference(one, two, name))), "")
 
 
 def write_summaries(out: Path, results: dict[str, Any], verdict: Verdict) -> list[Path]:

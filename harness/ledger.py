@@ -70,55 +70,32 @@ class Ledger:
             raise LedgerError(f"{root}: the log does not hold the start of the run; it is damaged")
 
     @classmethod
-    def create(cls, root: Path, identity: dict[str, Any], suite_text: bytes) -> Ledger:
-        """Begins a run, or takes up the one that is there if it is the very same.
-
-        Raises:
-            LedgerError: the folder holds something else: another run (says what differs), or files
-                that are not a run.
-        """
-        marker = root / "run.json"
-        if not marker.exists():
-            leftovers = [item.name for item in root.iterdir()] if root.is_dir() else []
-            if set(leftovers) - {
-                "suite.yaml",
-                "log.jsonl",
-                "run.json.tmp",
-                "suite.yaml.tmp",
-                "lock",
-            }:
-                raise _in_use(f"{root}: is not empty and holds no run; name a new folder")
-            root.mkdir(parents=True, exist_ok=True)
-            (root / "log.jsonl").unlink(missing_ok=True)
-            write_atomically(root / "suite.yaml", suite_text)
-            Chain(root / "log.jsonl").append("started", identity=digest_value(identity))
-            write_atomically(marker, canonical_json(identity).encode())
-        Chain(root / "log.jsonl").repair()
-        ledger = cls(root)
-        different = sorted(
-            key for key in {*identity, *ledger.identity} if identity.get(key) != ledger.identity.get(key)
-        )
-        if different:
-            raise _in_use(
-                f"{root}: holds another run; different: {', '.join(different)}. "
-                "Name a new folder, or remove this one"
-            )
-        ledger._sweep()
-        return ledger
-
     @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Holds the folder for writing; a second writer is refused, not mixed in.
+    def writing(cls, root: Path, identity: dict[str, Any], suite_text: bytes) -> Iterator[Ledger]:
+        """Begins a run, or takes up the one that is there if it is the very same; holds the folder.
+
+        What a crash left unfinished is removed, under the lock, so that it cannot be the work of
+        another process that is still at it.
 
         Raises:
-            LedgerError: another process is writing this run.
+            LedgerError: another process is writing this run; the folder holds something else:
+                another run (says what differs), or files that are not a run; it cannot be written.
         """
-        with (self.root / "lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise _in_use(f"{self.root}: another process is writing this run") from None
-            yield
+        with _only_writer(root):
+            if not (root / "run.json").exists():
+                _begin(root, identity, suite_text)
+            Chain(root / "log.jsonl").repair()
+            ledger = cls(root)
+            different = sorted(
+                key for key in {*identity, *ledger.identity} if identity.get(key) != ledger.identity.get(key)
+            )
+            if different:
+                raise _in_use(
+                    f"{root}: holds another run; different: {', '.join(different)}. "
+                    "Name a new folder, or remove this one"
+                )
+            ledger._sweep()
+            yield ledger
 
     def write(self, table: Table, records: Sequence[dict[str, Any]], schema: pa.Schema) -> None:
         """Adds one part and enters it in the log. Records must hold `study_id`.
@@ -246,6 +223,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise LedgerError(f"{path}: cannot be written: {error.strerror}; free some space") from None
+
+
+@contextlib.contextmanager
+def _only_writer(root: Path) -> Iterator[None]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        stream = (root / "lock").open("w")
+    except OSError as error:
+        raise _in_use(f"{root}: cannot be written: {error.strerror}; name another folder") from None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise _in_use(f"{root}: another process is writing this run") from None
+        yield
+
+
+def _begin(root: Path, identity: dict[str, Any], suite_text: bytes) -> None:
+    """Writes suite, log and identity, in this order: without the last there is no run yet."""
+    begun = {"suite.yaml", "log.jsonl", "run.json.tmp", "suite.yaml.tmp", "lock"}
+    if {item.name for item in root.iterdir()} - begun:
+        raise _in_use(f"{root}: is not empty and holds no run; name a new folder")
+    (root / "log.jsonl").unlink(missing_ok=True)
+    write_atomically(root / "suite.yaml", suite_text)
+    Chain(root / "log.jsonl").append("started", identity=digest_value(identity))
+    write_atomically(root / "run.json", canonical_json(identity).encode())
 
 
 def _in_use(message: str) -> LedgerError:

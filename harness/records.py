@@ -31,7 +31,7 @@ def read_records(path: Path, error: type[HarnessError]) -> Iterator[tuple[int, R
         with _open(path) as stream:
             rows = _csv(stream) if kind == ".csv" else _jsonl(stream)
             for line, row in rows:
-                if "\x00" in str(row):
+                if _holds_nul(row):
                     raise error(f"{path}:{line}: holds a NUL character; the file is damaged")
                 yield line, row
     except FileNotFoundError:
@@ -42,6 +42,14 @@ def read_records(path: Path, error: type[HarnessError]) -> Iterator[tuple[int, R
         raise error(f"{path}: cannot be read, or cut short: {cause}") from None
     except _BadLineError as cause:
         raise error(f"{path}:{cause}") from None
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_holds_nul(part) for part in value)
+    return isinstance(value, str) and "\x00" in value
 
 
 class _BadLineError(Exception):

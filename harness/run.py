@@ -109,8 +109,7 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
         "labeler": _labeler(suite).signature(),
         "lock": locked,
     }
-    ledger = Ledger.create(request.out, identity, request.suite.read_bytes())
-    with ledger.exclusive():
+    with Ledger.writing(request.out, identity, request.suite.read_bytes()) as ledger:
         if not any(entry["event"] == "context" for entry in ledger.log.entries()):
             ledger.log.append(
                 "context",

@@ -175,7 +175,7 @@ def read_suite(path: Path) -> Suite:
     try:
         suite = Suite.model_validate(source.data)
     except ValidationError as error:
-        raise SuiteError(sorted({_explain(source, item) for item in error.errors()})) from None
+        raise SuiteError(_explain_all(source, error)) from None
     problems = list(_unanswerable(suite, source))
     if problems:
         raise SuiteError(problems)
@@ -192,6 +192,18 @@ def suite_schema() -> dict[str, Any]:
     return schema
 
 
+def _explain_all(source: Source, error: ValidationError) -> list[str]:
+    """Every problem once, in the order of the file."""
+    items = error.errors()
+    paths = [tuple(item["loc"]) for item in items]
+    told: dict[str, tuple[int, int]] = {}
+    for item, path in zip(items, paths, strict=True):
+        # A list whose entries are all wrong counts as empty; its entries say what is wrong.
+        if item["type"] != "too_short" or not any(other[:-1][: len(path)] == path for other in paths):
+            told[_explain(source, item)] = source.place(path)
+    return sorted(told, key=lambda problem: (told[problem], problem))
+
+
 def _explain(source: Source, item: Any) -> str:
     path: KeyPath = tuple(item["loc"])
     kind, value = item["type"], item.get("input")
@@ -202,6 +214,8 @@ def _explain(source: Source, item: Any) -> str:
         return source.problem(path, f"unknown key{hint}")
     if kind == "missing":
         return source.problem(path, "missing; every suite needs it" if len(path) == 1 else "missing")
+    if kind == "too_short":
+        return source.problem(path, "needs at least one entry")
     if path and path[-1] in get_args(Comparison) and kind in ("greater_than", "less_than"):
         percent = f"; for {value:g} % write {value / 100:g}" if 0 < value < 100 else ""
         return source.problem(path, f"{value:g} is not a fraction between 0 and 1{percent}")

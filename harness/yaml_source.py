@@ -23,13 +23,16 @@ class Source:
     places: dict[KeyPath, tuple[int, int]]
     """Path of keys and indices -> (line, column), both from 1. A mapping's entry is at its key."""
 
-    def problem(self, path: KeyPath, what: str) -> str:
-        """`file:line:column: criteria[2].above: what`, at the nearest place that is known."""
-        place = next(
+    def place(self, path: KeyPath) -> tuple[int, int]:
+        """Line and column of a value, or of the nearest one around it."""
+        return next(
             (self.places[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.places),
             (1, 1),
         )
-        key = key_path(path)
+
+    def problem(self, path: KeyPath, what: str) -> str:
+        """`file:line:column: criteria[2].above: what`, at the nearest place that is known."""
+        place, key = self.place(path), key_path(path)
         return f"{self.name}:{place[0]}:{place[1]}: {key + ': ' if key else ''}{what}"
 
 

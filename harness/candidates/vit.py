@@ -51,11 +51,12 @@ class VitClassifier:
         """
         self.digest()
         import torch
+        from safetensors import SafetensorError
         from transformers import ViTForImageClassification
         from transformers.utils import logging
 
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         try:
             model, info = ViTForImageClassification.from_pretrained(
                 self.directory,
@@ -64,7 +65,7 @@ class VitClassifier:
                 output_loading_info=True,
                 dtype=torch.float32,
             )
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
             first = str(error).strip().partition("\n")[0]
             raise CandidateError(f"{self.directory}: does not load as a ViT: {first}") from None
         wrong = [*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]]

@@ -40,7 +40,7 @@ _HEADING: Final = re.compile(
     + r")[ \t]*:|(?P<bare>FINDINGS?|IMPRESSION|CONCLUSION|FINAL REPORT|WET READ|(?:FINAL )?ADDENDUM)[ \t]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
-_UPPER: Final = re.compile(r"\b(FINDINGS|IMPRESSION)[ \t]*:")
+_UPPER: Final = re.compile(r"(?<!AND )(?<!/)\b(FINDINGS|IMPRESSION)[ \t]*:")
 
 
 def parse_sections(report: str) -> dict[str, str]:
@@ -54,17 +54,25 @@ def parse_sections(report: str) -> dict[str, str]:
     text = report.replace("\r\n", "\n").replace("\x00", " ")
     # "... COMPARISON: none. FINDINGS: ..." - headings in capitals in the middle of a line.
     text = _UPPER.sub(lambda match: "\n" + match.group(0), text)
-    found: dict[str, str] = {"findings": "", "impression": "", "indication": "", "comparison": ""}
-    marks = [mark for mark in _HEADING.finditer(text) if mark.group("bare") in (None, mark.group(0).strip())]
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        name = _HEADINGS.get((mark.group("name") or mark.group("bare")).lower())
-        body = _joined(text[mark.end() : following.start() if following else len(text)])
-        if name and body and not found[name]:
-            found[name] = body
+    found = _by_heading(text)
     if not found["findings"] and not found["impression"]:
         paragraphs = [part for part in re.split(r"\n[ \t]*\n", text) if part.strip()]
         if paragraphs and not _HEADING.search(paragraphs[-1]):
+            # It must not stay in the section before it: a candidate is told the indication.
+            found = _by_heading("\n\n".join(paragraphs[:-1]))
             found["findings"] = _joined(paragraphs[-1])
+    return found
+
+
+def _by_heading(text: str) -> dict[str, str]:
+    found: dict[str, str] = {"findings": "", "impression": "", "indication": "", "comparison": ""}
+    marks = [mark for mark in _HEADING.finditer(text) if mark.group("bare") in (None, mark.group(0).strip())]
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    for mark, end in zip(marks, ends, strict=False):
+        name = _HEADINGS.get((mark.group("name") or mark.group("bare")).lower())
+        body = _joined(text[mark.end() : end])
+        if name and body and not found[name]:
+            found[name] = body
     return found
 
 

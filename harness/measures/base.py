@@ -100,6 +100,23 @@ def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> N
     return undefined
 
 
+_HALF: Final = 1 << 20
+
+
+def to_fixed(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Scores in [0, 1] as two integer columns, units of 2^-20 and of 2^-40; shape (n, 2).
+
+    Two, because sums must stay exact below 2^53 however many studies there are.
+    """
+    whole = np.rint(np.asarray(scores, dtype=np.float64) * _HALF * _HALF).astype(np.int64)
+    return np.stack(np.divmod(whole, _HALF), axis=-1)
+
+
+def from_fixed(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Totals of the two columns of `to_fixed`, shape (..., 2), as sums of scores, shape (...)."""
+    return (totals[..., 0] + totals[..., 1] / _HALF) / _HALF
+
+
 UNCERTAIN_POLICIES: Final[Mapping[str, bool | None]] = MappingProxyType(
     {"positive": True, "negative": False, "ignore": None}
 )

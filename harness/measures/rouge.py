@@ -7,11 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.measures.base import Measure, Pairs, Section, ratio
+from harness.measures.base import Measure, Pairs, Section, from_fixed, ratio, to_fixed
 from harness.measures.tokens import TOKENIZERS
-
-# A study's score is kept as an integer so that shards add up exactly; 2^-40 is below 1e-12.
-SCALE = 2**40
 
 
 class RougeL(Measure):
@@ -32,7 +29,7 @@ class RougeL(Measure):
             raise ValueError("section must be report, findings or impression")
         self.stem = stem
         self.section = section
-        self.columns = ("score", "studies")
+        self.columns = ("score", "score_fraction", "studies")
         self.values = ("value",)
 
     def signature(self) -> str:
@@ -41,7 +38,7 @@ class RougeL(Measure):
         return f"rougeL|google|{stem}|section:{self.section}|v{self.version}"
 
     def rows(self, pairs: Pairs) -> NDArray[np.int64]:
-        """The study's F1 in units of 2^-40, and 1; shape (n, 2)."""
+        """The study's F1 in fixed point (`to_fixed`), and 1; shape (n, 3)."""
         tokenize = TOKENIZERS["google-stem" if self.stem else "google"]
         scores = [
             lcs_f1(tokenize(candidate), tokenize(reference))
@@ -51,12 +48,12 @@ class RougeL(Measure):
                 strict=True,
             )
         ]
-        fixed = np.rint(np.array(scores, dtype=np.float64) * SCALE).astype(np.int64)
-        return np.stack([fixed, np.ones(len(pairs), dtype=np.int64)], axis=1)
+        fixed = to_fixed(np.array(scores, dtype=np.float64))
+        return np.concatenate([fixed, np.ones((len(pairs), 1), dtype=np.int64)], axis=1)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean, in [0, 1]."""
-        return ratio(totals[..., :1] / SCALE, totals[..., 1:])
+        return ratio(from_fixed(totals)[..., None], totals[..., 2:])
 
 
 def lcs_f1(candidate: Sequence[str], reference: Sequence[str]) -> float:

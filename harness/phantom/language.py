@@ -216,7 +216,7 @@ class _Writer(NounPhrases):
                 Finding.LUNG_LESION,
                 Finding.LUNG_OPACITY,
                 Finding.PNEUMONIA,
-            )  # fmt: skip
+            )
             if finding not in self.present
             and not (
                 self.heavy and finding in (Finding.CONSOLIDATION, Finding.LUNG_OPACITY, Finding.PNEUMONIA)

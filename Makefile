@@ -1,0 +1,33 @@
+# make demo   the main job on the phantom cohort, to a verdict and a PDF, from a fresh machine
+# make test   all tests, from a fresh machine
+# make lint   ruff, mypy --strict, the import contract
+# make bench  speed, as ratios to peers in the same run
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := demo
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+# Made anew when the requirements change; the file is only written when everything is in place.
+.venv/ready: pyproject.toml constraints.txt .ci/setup
+	@PYTHON=$(PYTHON) bash .ci/setup
+	@touch $@
+
+demo: .venv/ready
+	@bash .ci/demo $(DEMO)
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/ready
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

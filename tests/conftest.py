@@ -1,0 +1,39 @@
+"""Cohorts and runs that several tests read. Nothing here may be changed by a test."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.cohorts.phantom import PhantomCohort
+from harness.phantom import make_phantom
+
+
+def pytest_configure(config):
+    # The tests' models are tiny: threads would only get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+SUITES = Path(__file__).parents[1] / "suites"
+
+
+@pytest.fixture(scope="session")
+def phantom_root(tmp_path_factory):
+    """300 phantom studies with small pictures, in all three splits."""
+    root = tmp_path_factory.mktemp("phantom") / "cohort"
+    make_phantom(root, 300, 7, test_share=0.5, image_size=64, workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def cases(phantom_root):
+    """All cases of the small cohort, whatever their split."""
+    return list(PhantomCohort(phantom_root, split=None))
+
+
+@pytest.fixture(scope="session")
+def large_root(tmp_path_factory):
+    """2,000 held-out phantom studies with tiny pictures: enough to decide the regulatory suite."""
+    root = tmp_path_factory.mktemp("phantom") / "large"
+    make_phantom(root, 2000, 11, test_share=1.0, image_size=64, workers=2)
+    return root

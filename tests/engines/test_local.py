@@ -1,0 +1,130 @@
+import time
+
+import pytest
+
+from harness.candidates.base import Candidate
+from harness.engines.local import default_workers, run_local
+from harness.errors import CandidateError
+from harness.outcome import Status
+from harness.report import Report
+from harness.study import Study
+from harness.testing import ConstantReport, Faulty
+
+STUDIES = [Study(str(number), ()) for number in range(7)]
+
+
+class Chatty(Candidate):
+    """Prints on standard output, where results must not get mixed in."""
+
+    name = "chatty"
+
+    def digest(self):
+        return "0" * 64
+
+    def report(self, study):
+        print("I am thinking", flush=True)
+        return Report(report_id=study.study_id, impression=f"No effusion in {study.study_id}.")
+
+
+class Sometimes(Candidate):
+    """Fails in another way on each study."""
+
+    name = "sometimes"
+
+    def digest(self):
+        return "0" * 64
+
+    def report(self, study):
+        fault = ("none", "raises", "dies", "hangs", "wrong type", "silent", "none")[int(study.study_id)]
+        if fault == "none":
+            return Report(report_id=study.study_id, impression="No effusion.")
+        return Faulty(fault).report(study)
+
+
+class Surrogate(Candidate):
+    """Answers with text that no encoding can carry, and with a confidence of NaN."""
+
+    name = "surrogate"
+
+    def digest(self):
+        return "0" * 64
+
+    def report(self, study):
+        if study.study_id == "0":
+            return Report(report_id="0", impression="No effusion \ud800.")
+        return Report.model_validate(
+            {"report_id": "1", "findings": [{"finding": "Fracture", "confidence": float("nan")}]}
+        )
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_study_gets_one_outcome(workers):
+    outcomes = list(run_local(ConstantReport("No effusion."), STUDIES, workers=workers))
+    assert sorted(outcome.study_id for outcome in outcomes) == [study.study_id for study in STUDIES]
+    assert {outcome.status for outcome in outcomes} == {Status.OK}
+    assert all(
+        outcome.report.findings_text == "No effusion." and outcome.latency_s > 0 for outcome in outcomes
+    )
+
+
+def test_each_fault_is_its_own_status_and_the_others_go_on():
+    outcomes = {o.study_id: o for o in run_local(Sometimes(), STUDIES, workers=2, timeout_s=3)}
+    assert [outcomes[str(number)].status for number in range(7)] == [
+        Status.OK, Status.RAISED, Status.DIED, Status.LATE, Status.INVALID, Status.EMPTY, Status.OK,
+    ]  # fmt: skip
+    assert all((outcome.report is None) == (outcome.status is not Status.OK) for outcome in outcomes.values())
+    assert outcomes["2"].error == "exit code 9"
+    assert 3 <= outcomes["3"].latency_s < 10
+
+
+def test_an_error_names_type_and_line_and_never_its_message():
+    outcome = next(iter(run_local(Faulty("raises"), STUDIES[:1])))
+    assert outcome.error.startswith("RuntimeError at testing.py:")
+    assert "planted" not in outcome.error
+
+
+def test_what_cannot_be_a_report_is_invalid():
+    statuses = {o.study_id: o.status for o in run_local(Surrogate(), STUDIES[:2])}
+    assert statuses == {"0": Status.INVALID, "1": Status.INVALID}
+
+
+def test_what_a_candidate_prints_stays_out_of_the_results(capfd):
+    outcomes = list(run_local(Chatty(), STUDIES[:3]))
+    assert {outcome.status for outcome in outcomes} == {Status.OK}
+    assert "I am thinking" not in capfd.readouterr().out
+
+
+def test_a_candidate_that_cannot_start_stops_the_run():
+    with pytest.raises(CandidateError, match="does not load: RuntimeError: planted failure to load"):
+        list(run_local(Faulty("not ready"), STUDIES))
+
+
+def test_a_candidate_that_loads_for_too_long_stops_the_run():
+    class Slow(Sleeper):
+        pass
+
+    with pytest.raises(CandidateError, match=r"was not ready after 1 s; raise execution.start_timeout_s"):
+        list(run_local(Sleeper(), STUDIES, start_timeout_s=1))
+    with pytest.raises(CandidateError, match="cannot be sent to a worker process"):
+        list(run_local(Slow(), STUDIES))
+
+
+class Sleeper(Chatty):
+    def prepare(self):
+        time.sleep(60)
+
+
+def test_workers_end_with_the_run():
+    outcomes = run_local(ConstantReport("No effusion."), STUDIES)
+    next(outcomes)
+    outcomes.close()  # what an interrupted run does
+    import multiprocessing
+
+    deadline = time.monotonic() + 5
+    while multiprocessing.active_children() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert multiprocessing.active_children() == []
+
+
+def test_there_is_a_worker_a_core():
+    assert default_workers() >= 1
