@@ -184,14 +184,16 @@ class _Group:
             if value in measure.proportions:
                 names = measure.proportions[value]
                 successes, trials = (
-                    np.bincount(self.index, table[:, measure.columns.index(name)], self.patients)
+                    np.bincount(self.index, table[:, measure.columns.index(name)], self.patients).astype(
+                        np.float64
+                    )
                     for name in (names.successes, names.trials)
                 )
                 numerator, denominator = int(successes.sum()), int(trials.sum())
                 interval = partial(clustered_proportion_interval, successes, trials)
                 perfect = partial(_perfect, trials)
             else:
-                assert distribution is not None  # noqa: S101 - made for every value that is no proportion
+                assert distribution is not None  # noqa: S101  # there for all but proportions
                 interval = partial(distribution.interval, place)
             both = interval(confidence=settings.confidence)
             yield Estimate(

@@ -6,6 +6,8 @@ import difflib
 import hashlib
 import inspect
 import json
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -13,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness.errors import PluginError, SuiteError
 from harness.measures.base import Measure
+from harness.measures.findings_detection import FindingsDetection
 from harness.plugins import load
+from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis
 from harness.yaml_source import KeyPath, Source, read_yaml
 
 # 0 and 1 are no thresholds: every value passes the one, or none does.
@@ -101,7 +105,15 @@ class Criterion(_Part):
     at_most: Threshold | None = None
     confidence: Confidence | None = None
     slice: str | None = None
-    """`sex=F`: decided on that group. None: on all studies."""
+    """`sex=F`: decided on that group. None: on all studies, or on what `over` names."""
+    over: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Slices over whose groups `statistic` is taken; error rates hold for all groups together (Holm)."""
+    statistic: Literal["worst", "gap"] | None = None
+    """"worst": every group must meet the threshold. "gap": the largest difference between two groups
+    of a slice must lie below it."""
+    minimum_trials: Annotated[int, Field(ge=1)] | None = None
+    """With `over`: a group with fewer (positives, for a sensitivity; studies, where the value is no
+    proportion) is NOT EVALUATED, and so is then the criterion unless another group fails it."""
     requirement: str = ""
     """The clause of the protocol, standard or guidance that asks for it."""
     rationale: str = ""
@@ -116,6 +128,12 @@ class Criterion(_Part):
             )
         if self.slice is not None and "=" not in self.slice:
             raise ValueError("slice must read name=group, such as sex=F")
+        if bool(self.over) != (self.statistic is not None) or bool(self.over) != bool(self.minimum_trials):
+            raise ValueError("over, statistic and minimum_trials go together; one is missing")
+        if self.over and self.slice is not None:
+            raise ValueError("either slice or over; not both")
+        if self.statistic == "gap" and self.side == "lower":
+            raise ValueError("a gap must lie below or at_most a threshold")
         return self
 
     @property
@@ -135,6 +153,15 @@ class Criterion(_Part):
         return "lower" if self.comparison in ("above", "at_least") else "upper"
 
 
+class FairnessPart(_Part):
+    """Disparities between the groups of each slice: equalized odds and demographic parity."""
+
+    measure: str
+    """The key of a `findings_detection`; its pooled counts are used."""
+    minimum_trials: Annotated[int, Field(ge=1)] = 30
+    """A group with fewer positives or negatives is named, and left out of the comparison."""
+
+
 class Suite(_Part):
     """A whole suite. Build it with `read_suite`, which names places in errors."""
 
@@ -150,8 +177,12 @@ class Suite(_Part):
     execution: ExecutionPart = ExecutionPart()
     measures: Annotated[tuple[MeasurePart, ...], Field(min_length=1, strict=False)]
     slices: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Groups of cases to report every measure by, such as sex, age, race, view, edge_case."""
+    """Groups of cases to report every measure by, such as sex, age, race, view, edge_case; `sex*age`
+    for every combination."""
+    fairness: FairnessPart | None = None
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, strict=False)]
+    comparison: ComparisonPart | None = None
+    """When a challenger may replace the candidate in use: for `harness compare`."""
 
     def digest(self) -> str:
         """SHA-256 (hex) of what the suite asks; comments and layout of the file do not count."""
@@ -226,18 +257,23 @@ def _explain(source: Source, item: Any) -> str:
 
 def _known_keys(path: KeyPath) -> list[str]:
     """The keys that a mapping at this path may have."""
-    by_place: dict[str, type[BaseModel]] = {
-        "": Suite,
-        "cohort": CohortPart,
-        "inference": InferencePart,
-        "execution": ExecutionPart,
-        "measures": MeasurePart,
-        "criteria": Criterion,
+    by_place: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Suite,
+        ("cohort",): CohortPart,
+        ("inference",): InferencePart,
+        ("execution",): ExecutionPart,
+        ("measures",): MeasurePart,
+        ("fairness",): FairnessPart,
+        ("criteria",): Criterion,
+        ("comparison",): ComparisonPart,
+        ("comparison", "family"): Hypothesis,
+        ("comparison", "guardrails"): Guardrail,
+        ("comparison", "randomised"): Arms,
     }
-    return list(by_place[str(path[0]) if path else ""].model_fields)
+    return list(by_place[tuple(part for part in path if isinstance(part, str))].model_fields)
 
 
-def _unanswerable(suite: Suite, source: Source) -> Any:
+def _unanswerable(suite: Suite, source: Source) -> Iterator[str]:
     """What is well formed and still makes no sense: names that lead nowhere."""
     try:
         load("annotators", suite.labeler)
@@ -274,17 +310,58 @@ def _unanswerable(suite: Suite, source: Source) -> Any:
         if criterion.slice and criterion.slice.partition("=")[0] not in suite.slices:
             slices = ", ".join(suite.slices) or "none"
             yield source.problem((*path, "slice"), f"{criterion.slice} is not under slices (there: {slices})")
-        if criterion.measure not in {part.key for part in suite.measures}:
-            names = [part.key for part in suite.measures]
-            near = difflib.get_close_matches(criterion.measure, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"listed: {', '.join(names)}"
-            yield source.problem((*path, "measure"), f"not under measures; {hint}")
-        elif criterion.measure in measures:
-            values = measures[criterion.measure].values
-            if criterion.value not in values:
-                near = difflib.get_close_matches(criterion.value, values, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(values)}"
-                yield source.problem(
-                    (*path, "value") if ("value" in source.data["criteria"][index]) else path,
-                    f"{criterion.measure} has no value {criterion.value!r}; {hint}",
-                )
+        for name in criterion.over:
+            if name not in suite.slices:
+                slices = ", ".join(suite.slices) or "none"
+                yield source.problem((*path, "over"), f"{name} is not under slices (there: {slices})")
+        yield from _unknown_value(criterion, path, suite, measures, source)
+    yield from _unanswerable_fairness(suite, measures, source)
+    if suite.comparison is None:
+        return
+    for part_name in ("family", "guardrails"):
+        for index, item in enumerate(getattr(suite.comparison, part_name)):
+            path = ("comparison", part_name, index)
+            unknown_value = list(_unknown_value(item, path, suite, measures, source))
+            yield from unknown_value
+            proportional = part_name == "guardrails" or item.test == "mcnemar"
+            found = not unknown_value and item.measure in measures
+            if found and proportional and item.value not in measures[item.measure].proportions:
+                yield source.problem(path, f"{item.measure}.{item.value} is no proportion")
+    arms = suite.comparison.randomised
+    if arms is not None and suite.cohort.studies is None:
+        yield source.problem(("cohort", "studies"), "a randomised comparison needs a planned number")
+
+
+def _unanswerable_fairness(suite: Suite, measures: dict[str, Measure], source: Source) -> Iterator[str]:
+    if suite.fairness is None:
+        return
+    path: KeyPath = ("fairness", "measure")
+    if not suite.slices:
+        yield source.problem(("fairness",), "needs slices to compare the groups of")
+    if suite.fairness.measure in measures:
+        if not isinstance(measures[suite.fairness.measure], FindingsDetection):
+            yield source.problem(path, f"{suite.fairness.measure} is no findings_detection; add one")
+    elif suite.fairness.measure not in {part.key for part in suite.measures}:
+        yield source.problem(path, "not under measures; add a findings_detection")
+    if find_spec("fairlearn") is None:
+        yield source.problem(("fairness",), 'needs fairlearn; pip install "harness[fairness]"')
+
+
+def _unknown_value(
+    item: Criterion | Hypothesis | Guardrail,
+    path: KeyPath,
+    suite: Suite,
+    measures: dict[str, Measure],
+    source: Source,
+) -> Iterator[str]:
+    """Whether a measure and its value are there."""
+    if item.measure not in {part.key for part in suite.measures}:
+        names = [part.key for part in suite.measures]
+        near = difflib.get_close_matches(item.measure, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"listed: {', '.join(names)}"
+        yield source.problem((*path, "measure"), f"not under measures; {hint}")
+    elif item.measure in measures and item.value not in (values := measures[item.measure].values):
+        near = difflib.get_close_matches(item.value, values, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(values)}"
+        place = (*path, "value") if (*path, "value") in source.places else path
+        yield source.problem(place, f"{item.measure} has no value {item.value!r}; {hint}")

@@ -14,7 +14,7 @@ from harness.inference.clustered_differences import (
 from harness.inference.differences import difference_interval, paired_difference_interval
 from harness.inference.group_sequential import crossing_probabilities, spending_boundaries
 from harness.inference.mcnemar import clustered_mcnemar_test, mcnemar_test
-from harness.inference.multiplicity import adjust_p_values
+from harness.inference.multiplicity import adjust_p_values, holm_step_down
 from harness.inference.non_inferiority import (
     PairedMeans,
     PairedProportions,
@@ -60,6 +60,7 @@ __all__ = [
     "design_effect",
     "difference_interval",
     "equivalence_test",
+    "holm_step_down",
     "mcnemar_test",
     "non_inferiority_test",
     "paired_difference_interval",
@@ -74,6 +75,6 @@ __all__ = [
     "proportion_interval",
     "quantile_interval",
     "signed_rank_test",
-    "square_and_add",
     "spending_boundaries",
+    "square_and_add",
 ]

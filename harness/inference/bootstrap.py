@@ -119,7 +119,8 @@ class Bootstrap:
 
         Args:
             statistics: (rows, value) each; rows of shape (n, columns of that statistic), integers
-                for results that are the same to the bit in any order of rows; value maps column totals (..., columns) to (...) or (..., values).
+                where results are to be the same to the bit in any order of rows; value maps column
+                totals (..., columns) to (...) or (..., values).
             masks: the studies of each slice, boolean, shape (n,); None means all.
 
         Returns:

@@ -14,8 +14,8 @@ from harness.inference.clustered import guard
 from harness.inference.differences import paired_score, score_limits
 from harness.inference.results import Interval, Side, check_confidence, tail_of, undefined
 
-OneBound = Callable[[float, Side], Interval]
-"""The interval of one proportion at a confidence and side."""
+OneBound = Callable[..., Interval]
+"""`confidence=` and `side=` to the interval of one value."""
 
 _NAME: Final = "Tango, guarded design effect"
 
@@ -77,7 +77,9 @@ def clustered_paired_difference_interval(
     )
 
 
-def square_and_add(first: OneBound, second: OneBound, confidence: float, side: Side = "two-sided") -> Interval:
+def square_and_add(
+    first: OneBound, second: OneBound, confidence: float = 0.95, side: Side = "two-sided"
+) -> Interval:
     """An interval for the difference of two independent values, first minus second, from theirs.
 
     Newcombe's square-and-add (method 10 of Stat Med 1998;17:873-890; the method of variance
@@ -92,8 +94,8 @@ def square_and_add(first: OneBound, second: OneBound, confidence: float, side: S
     """
     check_confidence(confidence, side)
     level = 1 - tail_of(confidence, side)
-    lows = [one(level, "lower") for one in (first, second)]
-    highs = [one(level, "upper") for one in (first, second)]
+    lows = [one(confidence=level, side="lower") for one in (first, second)]
+    highs = [one(confidence=level, side="upper") for one in (first, second)]
     name = f"square-and-add, {lows[0].method.partition(',')[0]}"
     reasons = [end.reason for end in (*lows, *highs) if math.isnan(end.low) or math.isnan(end.high)]
     difference = lows[0].estimate - lows[1].estimate
