@@ -88,7 +88,9 @@ class _Gap:
     def of(cls, name: str, members: Sequence[Estimate]) -> _Gap:
         values = [item.estimate for item in members]
         reason = next((item.reason for item in members if item.reason), "")
-        most, least = (members[values.index(end)] for end in (max(values), min(values)))
+        # Of groups that are alike, two different ones.
+        order = sorted(range(len(members)), key=lambda place: values[place])
+        least, most = members[order[0]], members[order[-1]]
         both = square_and_add(most.interval, least.interval, most.confidence)
         return cls(
             slice=f"{name}: {_group(most)} - {_group(least)}",

@@ -24,7 +24,7 @@ from harness.inference.non_inferiority import (
     non_inferiority_test,
 )
 from harness.inference.paired import paired_t_test, signed_rank_test
-from harness.inference.permutation import permutation_test
+from harness.inference.permutation import permutation_test, randomisation_test
 from harness.inference.planning import (
     positives_needed,
     power,
@@ -74,6 +74,7 @@ __all__ = [
     "power_sensitivity",
     "proportion_interval",
     "quantile_interval",
+    "randomisation_test",
     "signed_rank_test",
     "spending_boundaries",
     "square_and_add",

@@ -151,7 +151,7 @@ class Bootstrap:
                     for span, (_, value) in zip(spans, statistics, strict=True)
                 ]
             )
-        for start, weights in self._blocks():
+        for start, weights in self._blocks() if statistics else ():
             for (members, sums), distributions in zip(slices, results, strict=True):
                 chosen = weights if members is None else weights[:, members]
                 totals = chosen @ sums
