@@ -77,7 +77,7 @@ def estimate_disparities(
         if small:
             note += f"; below the minimum of {minimum_trials}, not evaluated: {', '.join(small)}"
         for place, value in enumerate(VALUES):
-            interval = partial(distribution.interval, place)
+            interval = partial(distribution.guarded_interval, place)
             both = interval(confidence=settings.confidence)
             few = "fewer than two groups are large enough" if len(large) < 2 else ""
             estimates.append(

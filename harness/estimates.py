@@ -125,7 +125,7 @@ def estimate_all(
     """Estimates of every value of every measure, on all studies and on each group of each slice.
 
     Proportions get guarded Clopper-Pearson intervals with patients as clusters; everything else a
-    BCa bootstrap over patients. One draw of resampling weights serves all.
+    guarded BCa bootstrap over patients. One draw of resampling weights serves all.
 
     Args:
         measures: key -> measure.
@@ -194,7 +194,7 @@ class _Group:
                 perfect = partial(_perfect, trials)
             else:
                 assert distribution is not None  # noqa: S101  # there for all but proportions
-                interval = partial(distribution.interval, place)
+                interval = partial(distribution.guarded_interval, place)
             both = interval(confidence=settings.confidence)
             yield Estimate(
                 measure=key,

@@ -232,7 +232,7 @@ def _bootstrapped(distribution: BootstrapDistribution, place: int, same: bool) -
     """The bootstrap's interval; [0, 0] where the two runs have the very same rows."""
     if same and not math.isnan(distribution.estimate[place]):
         return _nothing
-    return partial(distribution.interval, place)
+    return partial(distribution.guarded_interval, place)
 
 
 def _nothing(confidence: float = 0.95, side: Any = "two-sided") -> Interval:
