@@ -136,7 +136,7 @@ def test_the_true_threshold_is_not_passed_too_often():
     # with the estimated design effect alone one candidate of eight would be taken to be better.
     rng = np.random.default_rng(11)
     trials, draws = np.full(60, 5), 600
-    passed = {method: 0 for method in ("guarded", "clopper-pearson")}
+    passed = dict.fromkeys(("guarded", "clopper-pearson"), 0)
     for _ in range(draws):
         x = rng.binomial(trials, rng.beta(0.98, 0.02, len(trials)))
         for method in passed:
