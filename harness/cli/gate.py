@@ -31,5 +31,5 @@ def act(options: argparse.Namespace) -> int:
     show_verdict(results)
     print()
     for path in paths:
-        print(f"{path.suffix[1:].upper():8} {path}")
+        print(f"{path.stem:8} {path}")
     return verdict.status.exit_code

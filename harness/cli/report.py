@@ -25,5 +25,5 @@ def act(options: argparse.Namespace) -> int:
     from harness.dossier import write_dossier
 
     for path in write_dossier(options.run, options.out or options.run / "dossier"):
-        print(f"{path.suffix[1:].upper():5} {path}")
+        print(f"{path.suffix[1:].upper():8} {path}")
     return 0

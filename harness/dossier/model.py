@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from harness.verdict import Verdict
 CARDS: Final = 3
 """Missed critical findings shown with picture and texts, for each finding; all are listed."""
 PICTURE: Final = 300
+LONGEST: Final = 1_800
+"""Characters of a text that a card shows: what fits on a page beside the other texts."""
+_LONG_WORD: Final = re.compile(r"\S{40}(?=\S)")
 
 
 def build_model(folder: Path) -> dict[str, Any]:
@@ -193,12 +197,18 @@ def _missed(ledger: Ledger, suite: Suite) -> dict[str, Any]:
 def _card(case: dict[str, Any], prediction: dict[str, Any]) -> dict[str, Any]:
     return {
         "study_id": case["study_id"],
-        "indication": case["indication"],
-        "reference": "\n".join(filter(None, (case["findings"], case["impression"]))),
-        "report": "\n".join(filter(None, (prediction["findings"], prediction["impression"]))),
+        "indication": _fitting(case["indication"]),
+        "reference": _fitting("\n".join(filter(None, (case["findings"], case["impression"])))),
+        "report": _fitting("\n".join(filter(None, (prediction["findings"], prediction["impression"])))),
         "status": prediction["status"],
         **_picture(case),
     }
+
+
+def _fitting(text: str) -> str:
+    """The text as a card can show it: long words may break, and a cut says how much there is."""
+    cut = text if len(text) <= LONGEST else f"{text[:LONGEST]} … [{len(text):,} characters in all]"
+    return _LONG_WORD.sub(lambda word: word.group() + "\u200b", cut)
 
 
 def _picture(case: dict[str, Any]) -> dict[str, str]:
