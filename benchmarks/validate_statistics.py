@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the draws")
     less = 10 if parser.parse_args(arguments).quick else 1
-    many, some, few = 4000 // less, 2000 // less, 1000 // less
+    many, some, few = 3000 // less, 2000 // less, 600 // less
     began, broken = time.monotonic(), []
     with multiprocessing.get_context("spawn").Pool(2) as pool:
 

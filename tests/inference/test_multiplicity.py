@@ -62,7 +62,7 @@ def test_stepping_down_on_bounds_shows_what_holms_p_values_show(p, alpha):
     found = holm_step_down([shown(value) for value in p], alpha)
     adjusted = adjust_p_values(p, "holm") if p else []
     assert [holds for holds, _ in found] == [value < alpha for value in adjusted]
-    assert all(1 - alpha / len(p) - 1e-12 <= confidence <= 1 - alpha + 1e-12 for _, confidence in found)
+    assert all(1 - alpha - 1e-12 <= level <= 1 - alpha / len(p) + 1e-12 for _, level in found)
 
 
 def test_stepping_down_refuses():
