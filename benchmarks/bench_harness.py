@@ -29,7 +29,7 @@ _CODE = {State.POSITIVE: "1", State.NEGATIVE: "0", State.UNCERTAIN: "-1", State.
 
 def write_cohort(folder: Path, studies: int) -> None:
     """A manifest of so many phantom reports, and the same reports as predictions, one study later."""
-    rows = []
+    rows: list[dict[str, str]] = []
     patient = 0
     while len(rows) < studies:
         for visit in patient_visits(20261, patient):

@@ -18,8 +18,9 @@ from harness.inference import (
     clustered_proportion_interval,
 )
 from harness.inference.cluster_sums import cluster_index
-from harness.measures.base import Measure
+from harness.measures.base import Measure, WeightedMeasure
 from harness.study import UNKNOWN_GROUP
+from harness.weighted import WeightedValue, weighted_values
 
 OneSided = Literal["lower", "upper"]
 Ints = NDArray[np.int64]
@@ -136,16 +137,34 @@ def estimate_all(
     """
     names, patient = cluster_index(patients)
     slices = list(_slices(groups, len(patients)))
-    resampled = [key for key in measures if set(measures[key].values) - set(measures[key].proportions)]
+    resampled = [
+        key
+        for key, measure in measures.items()
+        if not isinstance(measure, WeightedMeasure) and set(measure.values) - set(measure.proportions)
+    ]
     found = Bootstrap(names[patient], settings.replicates, settings.seed).distributions(
         [(rows[key], measures[key].value) for key in resampled], [mask for _, mask in slices]
     )
     estimates: list[Estimate] = []
     for (label, mask), distributions in zip(slices, found, strict=True):
         by_key = dict(zip(resampled, distributions, strict=True))
-        group = _Group(label, patient[mask])
+        chosen, index = np.unique(patient[mask], return_inverse=True)
         for key, measure in measures.items():
-            estimates += group.estimates(key, measure, rows[key][mask], by_key.get(key), settings)
+            if isinstance(measure, WeightedMeasure):
+                values = weighted_values(
+                    measure,
+                    rows[key][mask],
+                    index,
+                    names[chosen],
+                    replicates=settings.replicates,
+                    seed=settings.seed,
+                )
+            else:
+                values = _values(measure, rows[key][mask], index, len(chosen), by_key.get(key))
+            for value, found_value in zip(measure.values, values, strict=True):
+                estimates.append(
+                    _estimate(key, value, measure, label, found_value, settings, (len(index), len(chosen)))
+                )
     return estimates
 
 
@@ -159,62 +178,60 @@ def _slices(
             yield f"{name}={group}", column == group
 
 
-class _Group:
-    """The studies of one group of a slice, or all."""
+def _values(
+    measure: Measure,
+    table: Ints,
+    index: NDArray[np.intp],
+    patients: int,
+    distribution: BootstrapDistribution | None,
+) -> list[WeightedValue]:
+    """Every value of a measure of column totals on some studies, with how its intervals are made."""
+    point = measure.value(table.sum(axis=0).astype(np.float64))
+    values = []
+    for place, value in enumerate(measure.values):
+        names = measure.proportions.get(value)
+        if names is None:
+            assert distribution is not None  # noqa: S101  # there for all but proportions
+            values.append(WeightedValue(float(point[place]), partial(distribution.guarded_interval, place)))
+            continue
+        successes, trials = (
+            np.bincount(index, table[:, measure.columns.index(name)], patients).astype(np.float64)
+            for name in (names.successes, names.trials)
+        )
+        interval = partial(clustered_proportion_interval, successes, trials)
+        values.append(WeightedValue(float(point[place]), interval, successes, trials))
+    return values
 
-    def __init__(self, label: str | None, patient: NDArray[np.intp]) -> None:
-        self.label, self.studies = label, len(patient)
-        members, self.index = np.unique(patient, return_inverse=True)
-        self.patients = len(members)
 
-    def estimates(
-        self,
-        key: str,
-        measure: Measure,
-        table: Ints,
-        distribution: BootstrapDistribution | None,
-        settings: Settings,
-    ) -> Iterator[Estimate]:
-        """One estimate a value of the measure."""
-        point = measure.value(table.sum(axis=0).astype(np.float64))
-        for place, value in enumerate(measure.values):
-            numerator = denominator = None
-            interval: IntervalOf
-            perfect: IntervalOf | None = None
-            if value in measure.proportions:
-                names = measure.proportions[value]
-                successes, trials = (
-                    np.bincount(self.index, table[:, measure.columns.index(name)], self.patients).astype(
-                        np.float64
-                    )
-                    for name in (names.successes, names.trials)
-                )
-                numerator, denominator = int(successes.sum()), int(trials.sum())
-                interval = partial(clustered_proportion_interval, successes, trials)
-                perfect = partial(_perfect, trials)
-            else:
-                assert distribution is not None  # noqa: S101  # there for all but proportions
-                interval = partial(distribution.guarded_interval, place)
-            both = interval(confidence=settings.confidence)
-            yield Estimate(
-                measure=key,
-                value=value,
-                slice=self.label,
-                signature=measure.signature(),
-                estimate=float(point[place]),
-                low=both.low,
-                high=both.high,
-                confidence=settings.confidence,
-                method=both.method,
-                numerator=numerator,
-                denominator=denominator,
-                n_studies=self.studies,
-                n_patients=self.patients,
-                reason=both.reason,
-                bounds=bounds_of(interval, settings.bound_confidences),
-                interval=interval,
-                perfect=perfect,
-            )
+def _estimate(
+    key: str,
+    value: str,
+    measure: Measure,
+    label: str | None,
+    found: WeightedValue,
+    settings: Settings,
+    sizes: tuple[int, int],
+) -> Estimate:
+    both = found.interval(confidence=settings.confidence)
+    return Estimate(
+        measure=key,
+        value=value,
+        slice=label,
+        signature=measure.signature(),
+        estimate=found.estimate,
+        low=both.low,
+        high=both.high,
+        confidence=settings.confidence,
+        method=both.method,
+        numerator=found.numerator,
+        denominator=found.denominator,
+        n_studies=sizes[0],
+        n_patients=sizes[1],
+        reason=both.reason,
+        bounds=bounds_of(found.interval, settings.bound_confidences),
+        interval=found.interval,
+        perfect=None if found.trials is None else partial(_perfect, found.trials),
+    )
 
 
 def bounds_of(interval: IntervalOf, confidences: Sequence[float]) -> dict[str, float]:

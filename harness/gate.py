@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from harness.errors import LedgerError
 from harness.ledger import Ledger, write_atomically
+from harness.report import CRITICAL
 from harness.run import conclude
 from harness.suite import read_suite
 from harness.verdict import Decision, Status, Verdict
@@ -32,7 +33,11 @@ def judge(folder: Path) -> tuple[dict[str, Any], Verdict]:
     if suite.digest() != ledger.identity["suite"]:
         raise LedgerError(f"{folder / 'suite.yaml'}: is not the suite that this run was asked")
     again = json.loads(json.dumps(conclude(ledger, suite)))  # plain values, as the file holds them
-    for part in ("verdict", "estimates"):
+    parts = ["verdict", "estimates"]
+    stated = results.get("labeler_accuracy", {}).get("measured")
+    if stated and again["labeler_accuracy"]["measured"]:  # else another version's figures: not ours to check
+        parts.append("labeler_accuracy")
+    for part in parts:
         if where := _difference(results[part], again[part], part):
             raise LedgerError(f"{folder / 'results.json'}: {where} does not follow from the rows")
     return results, Verdict.from_json(results["verdict"])
@@ -103,8 +108,36 @@ def markdown(results: dict[str, Any], verdict: Verdict) -> str:
         cells = (item.id, shown(item.estimate), interval(item), shown(item.bound), must_be(item),
                  counts_of(item), f"**{item.status}**")  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", *(f"{line}  " for line in labeler_lines(results))]
     lines += ["", f"Ledger `{results['ledger']}`", ""]
     return "\n".join(lines)
+
+
+def labeler_lines(results: dict[str, Any]) -> list[str]:
+    """How far the labeler that read the texts is to be trusted, for the critical findings."""
+    known = results.get("labeler_accuracy")
+    if known is None:
+        return []
+    if not known["measured"]:
+        return [f"Texts read by {known['labeler']}: its accuracy is {known['why']}"]
+    lines = [
+        f"Texts read by {known['labeler']}, measured on {known['reports']:,} reports labelled by people:"
+    ]
+    for finding in CRITICAL:
+        row = known["findings"].get(finding)
+        rates = (
+            "not measured"
+            if row is None
+            else ", ".join(f"{name} {_rate(row[name])}" for name in ("sensitivity", "specificity"))
+        )
+        lines.append(f"{finding}: {rates}")
+    return lines
+
+
+def _rate(rate: dict[str, Any]) -> str:
+    if rate["value"] is None:
+        return "0/0"
+    return f"{rate['value']:.3f} ({rate['low']:.3f} to {rate['high']:.3f})"
 
 
 def sentence(item: Decision) -> str:

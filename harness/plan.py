@@ -19,12 +19,12 @@ from harness.inference.clustered import guarded_design_effect
 from harness.measures.base import Pairs, Side
 from harness.plugins import load
 from harness.report import FINDINGS, State
-from harness.run import choose, settings_of
+from harness.run import choose
 from harness.status import Status
 from harness.study import Case
 from harness.suite import Criterion, Suite
 from harness.suite_comparison import Guardrail
-from harness.verdict import Decision, decide
+from harness.verdict import Decision, decide, settings_of
 
 Floats = NDArray[np.float64]
 

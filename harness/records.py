@@ -8,27 +8,31 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 from harness.errors import HarnessError
 
 Record = dict[str, Any]
+
+STANDARD_INPUT: Final = Path("-")
 
 
 def read_records(path: Path, error: type[HarnessError]) -> Iterator[tuple[int, Record]]:
     """Line number and values of every row, streamed. Blank lines are passed over.
 
     Args:
-        path: a file that ends in .csv, .jsonl or .ndjson, or in one of these and .gz.
+        path: a file that ends in .csv, .jsonl or .ndjson, or in one of these and .gz. Where there is
+            no ending, as for a pipe, or "-" for standard input, it is JSONL if it begins with "{".
         error: what is raised for a file that cannot be read, with `file:line` and the remedy.
     """
     kind = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     kind = kind.removesuffix(".gz")
-    if kind not in (".csv", ".jsonl", ".ndjson"):
+    if kind not in ("", ".csv", ".jsonl", ".ndjson"):
         raise error(f"{path}: must be .csv or .jsonl (or either with .gz)")
     line = 0
     try:
-        with _open(path) as stream:
+        with _open(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as stream:
+            kind = kind or _sniffed(binary)
             rows = _csv(stream) if kind == ".csv" else _jsonl(stream)
             for line, row in rows:
                 if _holds_nul(row):
@@ -56,10 +60,14 @@ class _BadLineError(Exception):
     pass
 
 
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+def _open(path: Path) -> io.BufferedReader:
+    if path == STANDARD_INPUT:
+        return open(0, "rb", closefd=False)
+    return io.BufferedReader(gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _sniffed(binary: io.BufferedReader) -> str:
+    return ".jsonl" if binary.peek(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") else ".csv"
 
 
 def _csv(stream: TextIO) -> Iterator[tuple[int, Record]]:

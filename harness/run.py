@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from harness import __version__
+from harness.annotators.accuracy import labeler_accuracy
 from harness.annotators.base import Labeler
 from harness.candidates.base import Candidate
 from harness.cohorts.base import Cohort, case_digest
@@ -22,7 +23,7 @@ from harness.digests import code_digest, code_revision, digest_file, digest_valu
 from harness.disparities import estimate_disparities
 from harness.engines.local import run_local
 from harness.errors import CohortError, SuiteError
-from harness.estimates import Settings, estimate_all, slice_columns
+from harness.estimates import estimate_all, slice_columns
 from harness.ledger import Ledger, matrix
 from harness.lock import check_lock
 from harness.measures.base import Measure, Pairs, Side
@@ -31,7 +32,7 @@ from harness.plugins import load
 from harness.report import FINDINGS, State
 from harness.study import Case, case_record
 from harness.suite import Suite, read_suite
-from harness.verdict import decide
+from harness.verdict import decide, settings_of
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""
@@ -209,18 +210,10 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
             for name in sorted({name for group in groups for name in group})
         },
         "slices_without_data": unknown,
+        "labeler_accuracy": labeler_accuracy(
+            ledger.identity["labeler"], rows.column("candidate_labels").to_pylist()
+        ),
     }
-
-
-def settings_of(suite: Suite) -> Settings:
-    """How the suite wants its intervals made."""
-    named = {item.confidence for item in suite.criteria if item.confidence is not None}
-    return Settings(
-        confidence=suite.inference.confidence,
-        bound_confidences=tuple(sorted({suite.inference.confidence} | named)),
-        replicates=suite.inference.replicates,
-        seed=suite.inference.seed,
-    )
 
 
 def _flow(cohort: Cohort) -> dict[str, Any]:
@@ -380,7 +373,9 @@ def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, labeler: Labe
     )
     failed = np.array([status != Status.OK for status in predictions.column("status").to_pylist()])
     candidate = Side(*candidate_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-    candidate_labels = labeler.label(candidate.texts("report"))
+    candidate_labels = labeler.label_reports(
+        candidate.texts("report"), predictions.column("report").to_pylist()
+    )
     candidate_labels[failed] = State.NOT_MENTIONED
     if suite.reference_labels == "labeler":
         reference = Side(*reference_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))

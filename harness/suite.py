@@ -276,7 +276,11 @@ def _known_keys(path: KeyPath) -> list[str]:
 def _unanswerable(suite: Suite, source: Source) -> Iterator[str]:
     """What is well formed and still makes no sense: names that lead nowhere."""
     try:
-        load("annotators", suite.labeler)
+        labeler = load("annotators", suite.labeler)
+        if suite.reference_labels == "labeler" and not labeler.reads_texts:
+            yield source.problem(
+                ("labeler",), f"{suite.labeler} reads no reference's text; set reference_labels: cohort"
+            )
     except PluginError as error:
         yield source.problem(("labeler",), str(error))
     measures: dict[str, Measure] = {}

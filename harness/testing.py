@@ -8,7 +8,7 @@ import pickle
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -245,26 +245,40 @@ def check_measure(measure: Measure, pairs: Pairs) -> list[str]:
     order = np.arange(len(pairs))[::-1]
     if not np.array_equal(measure.rows(subset(pairs, order)), rows[order]):
         problems.append("rows: a row must depend on its own study alone, not on the order or the others")
+    unread = np.full_like(pairs.reference.labels, State.NOT_COVERED)
+    blind = Pairs(
+        replace(pairs.reference, labels=unread), replace(pairs.candidate, labels=unread), pairs.failed
+    )
+    if not measure.reads_labels and not np.array_equal(measure.rows(blind), rows):
+        problems.append("reads_labels: is False, and rows are made from labels")
     half = len(pairs) // 2
     parts = [measure.rows(subset(pairs, part)) for part in (order[half:], order[:half])]
     if not np.array_equal(sum(part.sum(axis=0) for part in parts), rows.sum(axis=0)):
         problems.append("rows: totals of two shards must add up to the total")
-    totals = rows.sum(axis=0).astype(np.float64)
-    values = measure.value(totals)
+    once = np.ones(len(pairs))
+    values = measure.weighted(rows, once)
     if values.shape != (len(measure.values),):
         return [*problems, f"value: must have shape (..., {len(measure.values)})"]
-    stacked = measure.value(np.stack([totals, 2 * totals, totals])[:, None])
-    if stacked.shape != (3, 1, len(measure.values)) or not np.array_equal(
-        stacked[0, 0], values, equal_nan=True
+    stacked = measure.weighted(rows, np.stack([once, 2 * once, once])[:, None])
+    if stacked.shape != (3, 1, len(measure.values)) or not np.allclose(
+        stacked[0, 0], values, 1e-12, 0, equal_nan=True
     ):
         problems.append("value: must work on any leading dimensions, each on its own")
-    if not np.isnan(measure.value(np.zeros_like(totals))).all():
+    if not np.isnan(measure.weighted(rows, 0 * once)).all():
         problems.append("value: of no studies is undefined: NaN, not a number")
+    twice = measure.weighted(np.concatenate([rows[:1], rows])[::-1], np.append(once, 1))
+    doubled = np.where(np.arange(len(pairs)) == 0, 2.0, 1.0)
+    if not np.allclose(measure.weighted(rows, doubled), twice, 1e-12, 0, True):
+        problems.append("value: a study of weight 2 must count as two, in whatever order studies come")
     for value, proportion in measure.proportions.items():
         if value not in measure.values or not {proportion.successes, proportion.trials} <= set(
             measure.columns
         ):
             problems.append(f"proportions: {value} names a value or column that is not there")
+    for value, (successes, trials) in getattr(measure, "counts", lambda rows: {})(rows).items():
+        place = measure.values.index(value) if value in measure.values else None
+        if place is None or not np.isclose(values[place] * trials.sum(), successes.sum()):
+            problems.append(f"counts: {value} is not the value that its counts give")
     return problems
 
 

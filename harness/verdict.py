@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.estimates import Estimate
+from harness.estimates import Estimate, Settings
 from harness.families import decide_family
 from harness.status import GroupDecision, Status, finite, status_of
 from harness.suite import Criterion, Suite
 
-__all__ = ["Decision", "Status", "Verdict", "decide"]
+__all__ = ["Decision", "Status", "Verdict", "decide", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,17 @@ class Verdict:
         )
         reasons = tuple(record["reasons"])
         return cls(_whole(decisions, reasons), decisions, reasons)
+
+
+def settings_of(suite: Suite) -> Settings:
+    """How the suite wants its intervals made."""
+    named = {item.confidence for item in suite.criteria if item.confidence is not None}
+    return Settings(
+        confidence=suite.inference.confidence,
+        bound_confidences=tuple(sorted({suite.inference.confidence} | named)),
+        replicates=suite.inference.replicates,
+        seed=suite.inference.seed,
+    )
 
 
 def decide(suite: Suite, estimates: Sequence[Estimate], studies: int) -> Verdict:

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from real_reports import FOLDER, WHY_NOT
+from report_texts import real_texts
 
 from harness.cohorts.phantom import PhantomCohort
 from harness.phantom import make_phantom
@@ -37,3 +39,11 @@ def large_root(tmp_path_factory):
     root = tmp_path_factory.mktemp("phantom") / "large"
     make_phantom(root, 2000, 11, test_share=1.0, image_size=64, workers=2)
     return root
+
+
+@pytest.fixture(scope="session")
+def real():
+    """The real reports as candidates and references; see `real_texts`."""
+    if not FOLDER.exists():
+        pytest.skip(WHY_NOT)
+    return real_texts()

@@ -39,7 +39,7 @@ def test_from_the_wheel_alone_files_are_scored_without_torch_and_pdf_engine(whee
     manifest = ["study_id,patient_id,findings,Pneumothorax"]
     predictions = ["study_id,report"]
     for n in range(10):
-        words = "Left pneumothorax." if n % 2 else "Clear lungs."
+        words = f"Left pneumothorax of {n} cm." if n % 2 else f"Clear lungs on film {n}."
         manifest.append(f"s{n},p{n},{words},{n % 2}")
         predictions.append(f"s{n},{words}")
     (tmp_path / "m.csv").write_text("\n".join(manifest))

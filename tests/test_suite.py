@@ -73,7 +73,7 @@ def test_empty_lists_are_told(tmp_path):
         ("measure: failure_rate", "measure: failure_rat", "did you mean failure_rate?"),
         ("rougeL]", "rougel]", "rougel: no such measure; did you mean rougeL?"),
         ("rougeL]", "rougeL, rougeL]", "rougeL stands twice"),
-        ("rougeL]", "{measure: rougeL, options: {stemm: true}}]", "unknown option; did you mean stem?"),
+        ("rougeL]", "{measure: rougeL, options: {token: raw}}]", "unknown option; did you mean tokens?"),
         ("rougeL]", "{measure: rougeL, options: {section: plan}}]", "section must be"),
         ("id: failures", "id: sensitivity", "sensitivity stands twice"),
         ("above: 0.9", "above: 0.9, slice: age=65-79", "age=65-79 is not under slices"),

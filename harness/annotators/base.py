@@ -14,6 +14,8 @@ class Labeler(ABC):
     """Reads report texts for the 14 CheXpert findings."""
 
     name: ClassVar[str]
+    reads_texts: ClassVar[bool] = True
+    """Whether it can label a text. One that cannot reads structured reports alone."""
 
     @abstractmethod
     def signature(self) -> str:
@@ -25,3 +27,12 @@ class Labeler(ABC):
 
         A text's labels depend on that text alone.
         """
+
+    def label_reports(self, texts: Sequence[str], records: Sequence[str]) -> NDArray[np.int8]:
+        """`State` codes of a candidate's reports, shape (n, 14).
+
+        Args:
+            texts: findings and impression of each report, length n.
+            records: each structured report as `Report` in JSON, length n; empty where there is none.
+        """
+        return self.label(texts)

@@ -1,49 +1,109 @@
-"""Phrases of a lexicon, found in a list of words in one pass."""
+"""Words of a text, and phrases of a lexicon found among them in one pass."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-_WORD: Final = re.compile(r"[a-z0-9]+(?:['/-][a-z0-9]+)*(?:\.\d+)?|[,:()]")
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word or mark of a sentence, lower case, with its place in the text."""
-
-    text: str
-    start: int
-    end: int
+_WORD: Final = re.compile(r"\d+(?:\.\d+)+|[whsrc]/[opw]\b|[^\W_]+(?:'[^\W_]+)?|_{2,}|[,:()/?]")
+# What ends a sentence: a full stop, unless it stands in a number or an abbreviation; an empty line;
+# a line that begins an item of a list. A line that begins with a capital does if the line before
+# can end there.
+_BREAK: Final = re.compile(
+    r"[!;]+"
+    r"|(?<!\b[Vv]s)(?<!\bDr)(?<!\be\.g)(?<!\bi\.e)\.(?!\d)(?!(?<=\b[A-Za-z]\.)[A-Za-z]\.)"
+    r"|(?<=\w)\?(?!\w)"
+    r"|\n\s*\n|\r\s*\r"
+    r"|[\n\r](?=\s*(?:\d+\s*[.)]|[-*•]\s))"
+    r"|[\n\r](?P<capital>(?=\s*[A-Z][a-z]))"
+)
+_GOES_ON: Final = re.compile(
+    r"(?i)(?:,|\b(?:a|an|and|are|at|by|for|from|in|is|no|not|of|on|or|than|the|to|with|without))\s*\Z"
+)
+_LONGEST: Final = 256
+"""Words of one sentence. What is longer is no sentence, and is read in pieces of so many words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A phrase found: words [first, last), and what it stands for."""
+    """A phrase found: words [first, last) of a sentence, and what it stands for."""
 
     first: int
     last: int
     tags: tuple[str, ...]
 
 
-def words_of(lowered: str, start: int, end: int) -> list[Word]:
-    """The words, commas, colons and brackets of a stretch of lower-case text."""
-    return [Word(m.group(), m.start(), m.end()) for m in _WORD.finditer(lowered, start, end)]
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A sentence's words and marks, lower case, with their places in the text."""
+
+    words: tuple[str, ...]
+    starts: tuple[int, ...]
+
+    def span(self, match: Match) -> tuple[int, int]:
+        """Characters [start, end) of the text."""
+        last = match.last - 1
+        return self.starts[match.first], self.starts[last] + len(self.words[last])
+
+
+def sentences(text: str) -> Iterator[Sentence]:
+    """The sentences of a text that have words, in order."""
+    lowered = _lower(text)
+    for start, end in _stretches(text):
+        found = list(_WORD.finditer(lowered, start, end))
+        for place in range(0, len(found), _LONGEST):
+            piece = found[place : place + _LONGEST]
+            yield Sentence(tuple(m.group() for m in piece), tuple(m.start() for m in piece))
+
+
+def _stretches(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for mark in _BREAK.finditer(text):
+        if mark["capital"] is not None and _GOES_ON.search(text, max(start, mark.start() - 12), mark.start()):
+            continue
+        if mark.start() > start:
+            yield start, mark.start()
+        start = mark.end()
+    if start < len(text):
+        yield start, len(text)
+
+
+def _lower(text: str) -> str:
+    """Lower case of the same length, so that places stay the same."""
+    lowered = text.lower()
+    if len(lowered) == len(text):
+        return lowered
+    return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
+
+
+def words_of(phrase: str) -> list[str]:
+    """The words and marks of a phrase, as `sentences` would find them."""
+    return [m.group() for m in _WORD.finditer(phrase.lower())]
 
 
 def expand(phrase: str) -> list[tuple[str, ...]]:
-    """All word sequences that a phrase stands for: "(s)" optional endings, "a|b" either word."""
+    """All word sequences that a lexicon's phrase stands for.
+
+    "(s)" is an optional ending, "a|b" either word, "word?" may be left out, a hyphen is a space.
+
+    Raises:
+        ValueError: it stands for no word at all.
+    """
     choices: list[list[str]] = []
-    for word in phrase.lower().split():
-        options = []
-        for option in word.split("|"):
+    for word in phrase.lower().replace("-", " ").split():
+        optional = len(word) > 1 and word.endswith("?")
+        options = [""] if optional else []
+        for option in word.removesuffix("?").split("|") if optional else word.split("|"):
             stem, bracket, ending = option.partition("(")
             options += [stem, stem + ending.rstrip(")")] if bracket else [option]
         choices.append(options)
-    return list(itertools.product(*choices))
+    sequences = {tuple(words_of(" ".join(chosen))): None for chosen in itertools.product(*choices)}
+    if not sequences or () in sequences:
+        raise ValueError(f"{phrase!r} is no phrase")
+    return list(sequences)
 
 
 class PhraseBook:
@@ -56,22 +116,25 @@ class PhraseBook:
                 for words in expand(phrase):
                     if tag not in tags.setdefault(words, []):
                         tags[words].append(tag)
-        self._by_first: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
+        self._by_first: dict[str, list[tuple[int, tuple[str, ...], tuple[str, ...]]]] = {}
         for words, names in tags.items():
-            self._by_first.setdefault(words[0], []).append((words, tuple(names)))
+            self._by_first.setdefault(words[0], []).append((len(words), words, tuple(names)))
         for options in self._by_first.values():
-            options.sort(key=lambda option: -len(option[0]))
+            options.sort(key=lambda option: -option[0])
 
-    def find(self, words: Sequence[str]) -> list[Match]:
-        """All matches in a sequence of words."""
+    def find(self, words: Sequence[str], start: int = 0, end: int | None = None) -> list[Match]:
+        """All matches within words [start, end)."""
         found = []
-        place = 0
-        while place < len(words):
-            for phrase, tags in self._by_first.get(words[place], ()):
-                end = place + len(phrase)
-                if len(phrase) == 1 or tuple(words[place:end]) == phrase:
-                    found.append(Match(place, end, tags))
-                    place = end - 1
-                    break
+        place, end = start, len(words) if end is None else end
+        by_first = self._by_first
+        while place < end:
+            options = by_first.get(words[place])
+            if options is not None:
+                for length, phrase, tags in options:
+                    last = place + length
+                    if last <= end and (length == 1 or tuple(words[place:last]) == phrase):
+                        found.append(Match(place, last, tags))
+                        place = last - 1
+                        break
             place += 1
         return found

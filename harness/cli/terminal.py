@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from harness.gate import counts_of, interval, must_be, shown
+from harness.gate import counts_of, interval, labeler_lines, must_be, shown
 from harness.verdict import Status, Verdict
 
 if TYPE_CHECKING:
@@ -75,4 +75,7 @@ def show_verdict(results: dict[str, Any]) -> None:
         console.print(f"{item.id}: {item.reason}", markup=False)
     for reason in verdict.reasons:
         console.print(reason, markup=False)
+    console.print()
+    for line in labeler_lines(results):
+        console.print(line, markup=False, style="dim")
     console.print(f"\nVerdict: [{STYLE[verdict.status]}]{verdict.status}")

@@ -37,6 +37,7 @@ from harness.inference.proportions import proportion_interval
 from harness.inference.quantiles import quantile_interval
 from harness.inference.resampling_weights import bootstrap_weights
 from harness.inference.results import Interval, Intervals, TestResult, TestResults
+from harness.inference.rogan_gladen import rogan_gladen
 
 __all__ = [
     "Bootstrap",
@@ -75,6 +76,7 @@ __all__ = [
     "proportion_interval",
     "quantile_interval",
     "randomisation_test",
+    "rogan_gladen",
     "signed_rank_test",
     "spending_boundaries",
     "square_and_add",

@@ -68,6 +68,8 @@ class Measure(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     higher_is_better: ClassVar[bool] = True
+    reads_labels: ClassVar[bool] = True
+    """False: rows are made from the texts alone, so that nothing need be labelled for it."""
 
     columns: tuple[str, ...]
     """Names of the integer columns of a row."""
@@ -90,6 +92,42 @@ class Measure(ABC):
 
         A pure function of the totals. 0/0 is NaN.
         """
+
+    def weighted(self, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The values under study weights, shape (..., n) to (..., values): `value(weights @ rows)`."""
+        return self.value(weights @ rows)
+
+
+class WeightedMeasure(Measure):
+    """A measure that is no function of column totals: how many differ, what ranks where.
+
+    Write `rows` and `weighted`. The contract is otherwise the same: rows are integers, a row
+    depends on its own study alone, shards are joined by stacking their rows, and a study of
+    weight 2 counts as two. Intervals come from `counts` where a value has them, else from a
+    bootstrap of the weights, unless `without_interval` says why there is none.
+    """
+
+    without_interval: Mapping[str, str] = MappingProxyType({})
+    """Value name -> why resampling says nothing about it."""
+
+    @abstractmethod
+    def weighted(self, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows, shape (n, columns), and study weights of 0 or more, (..., n), to (..., values).
+
+        A pure function of both, whatever the order of the studies. 0/0 is NaN.
+        """
+
+    def counts(self, rows: NDArray[np.int64]) -> Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Value name -> each study's successes and trials, length n, for values that are proportions."""
+        return {}
+
+    def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """There is no such function.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"{self.name} is no function of column totals; use weighted(rows, weights)")
 
 
 def ratio(numerator: NDArray[np.float64], denominator: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,80 +1,80 @@
-"""ROUGE-L as Google's reference implementation computes it: mean of study scores."""
+"""ROUGE-L as Google's implementation and as the COCO caption evaluation compute it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.measures.base import Measure, Pairs, Section, from_fixed, ratio, to_fixed
-from harness.measures.tokens import TOKENIZERS
+from harness.measures.sequences import lcs_length
+from harness.measures.tokens import TOKENIZERS, Vocabulary
+
+Variant = Literal["google", "coco"]
+Tokens = Literal["stem", "nostem", "ptb", "raw"]
+
+_TOKENS: Final[dict[Variant, tuple[Tokens, ...]]] = {"google": ("stem", "nostem"), "coco": ("ptb", "raw")}
+_BETA: Final = {"google": 1.0, "coco": 1.2}
 
 
 class RougeL(Measure):
-    """Mean over studies of the F1 of the longest common subsequence of tokens.
+    """Mean over studies of the F-measure of the longest common subsequence of tokens.
 
-    Lin, ACL 2004 workshop; F1 with equal weights, tokens and stemming as in Google's
-    implementation. A study whose candidate or reference has no tokens scores 0.
+    Lin, ACL 2004 workshop. With P and R the subsequence's share of the candidate's and of the
+    reference's tokens, a study scores (1 + beta^2) P R / (R + beta^2 P), and 0 where either has no
+    tokens, be it both.
 
     Args:
-        stem: Porter-stem tokens of more than three characters.
+        variant: "google" (rouge-score's rougeL on the whole text: beta 1) or "coco" (the COCO
+            caption evaluation, Chen et al., 2015: beta 1.2, recall counts more).
+        tokens: for "google", "stem" (the default: runs of a-z and 0-9 in lower case, Porter stems
+            of those of more than three characters) or "nostem"; for "coco", "ptb" (the default:
+            Penn Treebank, lower case, no punctuation) or "raw" (split at white space).
         section: "report" (findings and impression), "findings" or "impression".
     """
 
     name = "rougeL"
+    reads_labels = False
+    columns = ("score", "score_fraction", "studies")
+    values = ("value",)
 
-    def __init__(self, stem: bool = True, section: Section = "report") -> None:
-        if section not in ("report", "findings", "impression"):
-            raise ValueError("section must be report, findings or impression")
-        self.stem = stem
-        self.section = section
-        self.columns = ("score", "score_fraction", "studies")
-        self.values = ("value",)
+    def __init__(
+        self, variant: Variant = "google", tokens: Tokens | None = None, section: Section = "report"
+    ) -> None:
+        if variant not in _TOKENS:
+            raise ValueError("variant must be google or coco")
+        self.tokens: Tokens = tokens or _TOKENS[variant][0]
+        if self.tokens not in _TOKENS[variant]:
+            raise ValueError(f"tokens must be {' or '.join(_TOKENS[variant])} for variant {variant}")
+        if section not in get_args(Section):
+            raise ValueError(f"section must be one of {', '.join(get_args(Section))}")
+        self.variant, self.section = variant, section
 
     def signature(self) -> str:
-        """`rougeL|google|stem|section:SECTION|vN`, or `nostem`."""
-        stem = "stem" if self.stem else "nostem"
-        return f"rougeL|google|{stem}|section:{self.section}|v{self.version}"
+        """`rougeL|google|stem|tok:a-z0-9|case:lower|section:report|v1` and the like."""
+        beta = f"|beta:{_BETA['coco']}" if self.variant == "coco" else ""
+        tokens = TOKENIZERS[self.tokens].signature
+        return f"{self.name}|{self.variant}{beta}|{tokens}|section:{self.section}|v{self.version}"
 
     def rows(self, pairs: Pairs) -> NDArray[np.int64]:
-        """The study's F1 in fixed point (`to_fixed`), and 1; shape (n, 3)."""
-        tokenize = TOKENIZERS["google-stem" if self.stem else "google"]
-        scores = [
-            lcs_f1(tokenize(candidate), tokenize(reference))
-            for candidate, reference in zip(
-                pairs.candidate.texts(self.section),
-                pairs.reference.texts(self.section),
-                strict=True,
-            )
-        ]
-        fixed = to_fixed(np.array(scores, dtype=np.float64))
-        return np.concatenate([fixed, np.ones((len(pairs), 1), dtype=np.int64)], axis=1)
+        """The study's score in fixed point (`to_fixed`), and 1; shape (n, 3)."""
+        vocabulary = Vocabulary(TOKENIZERS[self.tokens])
+        candidates = vocabulary.encode(pairs.candidate.texts(self.section))
+        references = vocabulary.encode(pairs.reference.texts(self.section))
+        counts = np.array(
+            [
+                (lcs_length(candidate, reference), len(candidate), len(reference))
+                for candidate, reference in zip(candidates, references, strict=True)
+            ],
+            dtype=np.float64,
+        ).reshape(-1, 3)
+        common, candidate, reference = counts.T
+        # (1 + beta^2) P R / (R + beta^2 P) with P = common / candidate and R = common / reference
+        square = _BETA[self.variant] ** 2
+        scores = (1 + square) * common / np.maximum(candidate + square * reference, 1)
+        return np.concatenate([to_fixed(scores), np.ones((len(pairs), 1), dtype=np.int64)], axis=1)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean, in [0, 1]."""
         return ratio(from_fixed(totals)[..., None], totals[..., 2:])
-
-
-def lcs_f1(candidate: Sequence[str], reference: Sequence[str]) -> float:
-    """F1 of the longest common subsequence: 2 L / (len(candidate) + len(reference))."""
-    if not candidate or not reference:
-        return 0.0
-    return 2 * lcs_length(candidate, reference) / (len(candidate) + len(reference))
-
-
-def lcs_length(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence.
-
-    Bit-parallel (Hyyrö, 2004): one bit a token of `first`, one addition a token of `second`; bits
-    that end as 0 count the subsequence.
-    """
-    places: dict[str, int] = {}
-    for index, token in enumerate(first):
-        places[token] = places.get(token, 0) | 1 << index
-    full = (1 << len(first)) - 1
-    bits = full
-    for token in second:
-        match = bits & places.get(token, 0)
-        bits = (bits + match | bits - match) & full
-    return len(first) - bits.bit_count()
