@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import PluginError, SuiteError
-from harness.measures.base import Measure
+from harness.measures.base import Measure, WeightedMeasure
 from harness.measures.findings_detection import FindingsDetection
 from harness.plugins import load
 from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis
@@ -327,6 +327,10 @@ def _unanswerable(suite: Suite, source: Source) -> Iterator[str]:
             path = ("comparison", part_name, index)
             unknown_value = list(_unknown_value(item, path, suite, measures, source))
             yield from unknown_value
+            if isinstance(measures.get(item.measure), WeightedMeasure):
+                what = "is no function of counts: its difference is shown, and cannot be tested"
+                yield source.problem((*path, "measure"), f"{item.measure} {what}")
+                continue
             proportional = part_name == "guardrails" or item.test == "mcnemar"
             found = not unknown_value and item.measure in measures
             if found and proportional and item.value not in measures[item.measure].proportions:

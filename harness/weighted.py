@@ -95,6 +95,39 @@ def weighted_values(
     return found
 
 
+def weighted_difference(
+    measure: WeightedMeasure,
+    first: tuple[NDArray[np.int64], NDArray[np.intp]],
+    second: tuple[NDArray[np.int64], NDArray[np.intp]],
+    names: NDArray[np.str_],
+    *,
+    replicates: int,
+    seed: int,
+) -> BootstrapDistribution:
+    """What a resampling of patients says of the difference of every value, first minus second.
+
+    Args:
+        measure: the measure.
+        first: rows of the first arm, and each one's place in `names`.
+        second: those of the other arm; of the same patients, or of others.
+        names: all patients; the draw is keyed by them.
+        replicates: bootstrap replicates.
+        seed: of the resampling weights, which are those of every other measure.
+    """
+
+    def difference(weights: Floats) -> Floats:
+        one, other = (measure.weighted(rows, weights[..., place]) for rows, place in (first, second))
+        return one - other
+
+    none = np.empty((0, len(measure.values)))
+    studies = max(len(first[0]), len(second[0]))
+    replicated, jackknife = (
+        np.concatenate([none, *(difference(block) for block in blocks)])
+        for blocks in (_resampled(names, replicates, seed, studies), _left_out(len(names), studies))
+    )
+    return BootstrapDistribution(difference(np.ones(len(names))), replicated, jackknife)
+
+
 def _resampled(names: NDArray[np.str_], replicates: int, seed: int, studies: int) -> Iterator[Floats]:
     """Weights of patients, (replicates, patients), in blocks."""
     size = max(1, _BLOCK // max(1, studies))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,7 +29,9 @@ from harness.inference import (
     square_and_add,
 )
 from harness.inference.cluster_sums import cluster_index
-from harness.measures.base import Measure
+from harness.inference.results import Side
+from harness.measures.base import Measure, WeightedMeasure
+from harness.weighted import weighted_difference
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -92,14 +94,12 @@ def paired_differences(current: Run, challenger: Run) -> list[Difference]:
     inference, measures = current.suite.inference, current.suite.build_measures()
     names, patient = cluster_index(current.patients)
     tables = {key: (challenger.rows[key], current.rows[key]) for key in measures}
+    summed = {key: item for key, item in measures.items() if not isinstance(item, WeightedMeasure)}
     [distributions] = Bootstrap(current.patients, inference.replicates, inference.seed).distributions(
-        [
-            (np.concatenate(tables[key], axis=1), partial(_stacked, measure))
-            for key, measure in measures.items()
-        ]
+        [(np.concatenate(tables[key], axis=1), partial(_stacked, measure)) for key, measure in summed.items()]
     )
-    found = []
-    for (key, measure), distribution in zip(measures.items(), distributions, strict=True):
+    found = _weighted_differences(current, challenger, measures)
+    for (key, measure), distribution in zip(summed.items(), distributions, strict=True):
         new, old = tables[key]
         swaps = permutation_test(
             new, old, measure.value, current.patients, inference.replicates, inference.seed
@@ -141,7 +141,8 @@ def randomised_differences(current: Run, challenger: Run) -> list[Difference]:
     inference, measures = current.suite.inference, current.suite.build_measures()
     patients = [*challenger.patients, *current.patients]
     arm = np.arange(len(patients)) < len(challenger.patients)
-    tables = {key: np.concatenate([challenger.rows[key], current.rows[key]]) for key in measures}
+    summed = {key: item for key, item in measures.items() if not isinstance(item, WeightedMeasure)}
+    tables = {key: np.concatenate([challenger.rows[key], current.rows[key]]) for key in summed}
     [distributions] = Bootstrap(patients, inference.replicates, inference.seed).distributions(
         [
             (
@@ -151,8 +152,8 @@ def randomised_differences(current: Run, challenger: Run) -> list[Difference]:
             for key, table in tables.items()
         ]
     )
-    found = []
-    for (key, measure), distribution in zip(measures.items(), distributions, strict=True):
+    found = _weighted_differences(current, challenger, measures)
+    for (key, measure), distribution in zip(summed.items(), distributions, strict=True):
         table = tables[key]
         deals = randomisation_test(table, arm, measure.value, patients, inference.replicates, inference.seed)
         assert isinstance(deals, TestResults)  # noqa: S101  # a measure's value is a vector
@@ -182,6 +183,35 @@ def randomised_differences(current: Run, challenger: Run) -> list[Difference]:
                 _difference(key, measure, place, values, interval, silent, tests, inference.confidence, sizes)
             )
     return found
+
+
+def _weighted_differences(current: Run, challenger: Run, measures: Mapping[str, Measure]) -> list[Difference]:
+    """Of measures that are no function of column totals: a bootstrapped interval, and no test."""
+    inference, found = current.suite.inference, []
+    names = np.unique([*current.patients, *challenger.patients])
+    for key, measure in measures.items():
+        if not isinstance(measure, WeightedMeasure):
+            continue
+        new, old = ((run.rows[key], np.searchsorted(names, run.patients)) for run in (challenger, current))
+        distribution = weighted_difference(
+            measure, new, old, names, replicates=inference.replicates, seed=inference.seed
+        )
+        points = [measure.weighted(rows, np.ones(len(rows))) for rows, _ in (old, new)]
+        same = np.array_equal(new[0], old[0])
+        for place, value in enumerate(measure.values):
+            interval: IntervalOf = _bootstrapped(distribution, place, same)
+            if value in measure.without_interval:
+                interval = partial(_none, measure.without_interval[value])
+            values = float(points[0][place]), float(points[1][place])
+            sizes = len(set(current.studies) | set(challenger.studies)), len(names)
+            found.append(
+                _difference(key, measure, place, values, interval, None, {}, inference.confidence, sizes)
+            )
+    return found
+
+
+def _none(reason: str, confidence: float, side: Side = "two-sided") -> Interval:
+    return Interval(math.nan, math.nan, math.nan, confidence, side, "no interval", reason)
 
 
 def _difference(
@@ -235,7 +265,7 @@ def _bootstrapped(distribution: BootstrapDistribution, place: int, same: bool) -
     return partial(distribution.guarded_interval, place)
 
 
-def _nothing(confidence: float = 0.95, side: Any = "two-sided") -> Interval:
+def _nothing(confidence: float, side: Side = "two-sided") -> Interval:
     return Interval(0.0, 0.0, 0.0, confidence, side, SAME)
 
 

@@ -1,8 +1,9 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from comparison_runs import make_run, pair
+from comparison_runs import SUITE, make_run, pair
 
 from harness.comparison.arms import read_run
 from harness.comparison.differences import paired_differences, randomised_differences
@@ -117,3 +118,24 @@ def test_randomised_arms_have_newcombes_interval_and_cover_the_truth(tmp_path):
     f1 = found["findings_f1", "micro-14"]
     assert f1.low < 2 * 0.9 / 1.9 - 2 * 0.7 / 1.7 < f1.high
     assert found["failure_rate", "value"].tests["permutation"].p_value == 1
+
+
+def test_a_measure_of_weights_has_its_difference_and_interval(tmp_path):
+    suite = SUITE.replace("findings_f1]", "findings_f1, degenerate_output]")
+    rng = np.random.default_rng(7)
+    runs = []
+    for name, kinds in (("a", 40), ("b", 3)):
+        patients = [f"p{k // 2}" for k in range(80)]
+        run = read_run(make_run(tmp_path / name, np.ones(80, dtype=bool), patients, suite=suite))
+        run.rows["degenerate_output"][:] = rng.integers(1, kinds, (80, 1))
+        runs.append(run)
+    values = runs[0].suite.build_measures()["degenerate_output"].values
+    others = replace(runs[1], patients=[f"q{k}" for k in range(80)])
+    for design, challenger in ((paired_differences, runs[1]), (randomised_differences, others)):
+        found = [item for item in design(runs[0], challenger) if item.measure == "degenerate_output"]
+        assert tuple(item.value for item in found) == values
+        assert all(item.tests == {} for item in found)
+        repeated = found[0]
+        assert repeated.difference == pytest.approx(repeated.challenger - repeated.current)
+        assert repeated.difference > 0
+        assert repeated.low < repeated.difference < repeated.high
