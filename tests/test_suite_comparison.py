@@ -38,7 +38,7 @@ def test_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("value: micro-14", "value: micro-15", "findings_f1 has no value 'micro-15'; did you mean micro-14"),
+        ("value: micro-14", "value: micro-15", "findings_f1 has no value 'micro-15'; did you mean micro-5?"),
         ("measure: findings_f1,", "measure: findings_f2,", "not under measures; did you mean findings_f1?"),
         ("test: mcnemar", "test: anova", "'permutation', 't', 'signed-rank' or 'mcnemar'"),
         ("value: micro-14", "value: micro-14, test: mcnemar", "findings_f1.micro-14 is no proportion"),
@@ -56,8 +56,10 @@ def test_defaults(tmp_path):
         ("over: [sex]", "slice: sex=F, over: [sex]", "either slice or over"),
         ("statistic: worst", "statistic: gap", "a gap must lie below or at_most"),
         ("statistic: worst", "statistic: best", "'worst' or 'gap'"),
-        ("fairness: {measure: findings_detection", "fairness: {measure: findings_f1", "is no findings_detection"),
-        ("fairness: {measure: findings_detection", "fairness: {measure: detection", "add a findings_detection"),
+        ("fairness: {measure: findings_detection", "fairness: {measure: findings_f1",
+         "is no findings_detection"),
+        ("fairness: {measure: findings_detection", "fairness: {measure: detection",
+         "add a findings_detection"),
         ("slices: [sex]", "slices: []", "needs slices to compare the groups of"),
     ],
 )  # fmt: skip
