@@ -143,7 +143,8 @@ def estimate_all(
         if not isinstance(measure, WeightedMeasure) and set(measure.values) - set(measure.proportions)
     ]
     found = Bootstrap(names[patient], settings.replicates, settings.seed).distributions(
-        [(rows[key], measures[key].value) for key in resampled], [mask for _, mask in slices]
+        [(rows[key], measures[key].value) for key in resampled],
+        [None if label is None else mask for label, mask in slices],
     )
     estimates: list[Estimate] = []
     for (label, mask), distributions in zip(slices, found, strict=True):

@@ -270,7 +270,8 @@ def _known_keys(path: KeyPath) -> list[str]:
         ("comparison", "guardrails"): Guardrail,
         ("comparison", "randomised"): Arms,
     }
-    return list(by_place[tuple(part for part in path if isinstance(part, str))].model_fields)
+    part = by_place.get(tuple(name for name in path if isinstance(name, str)))
+    return list(part.model_fields) if part else []
 
 
 def _unanswerable(suite: Suite, source: Source) -> Iterator[str]:
