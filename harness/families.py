@@ -186,12 +186,19 @@ def _furthest(criterion: Criterion, judged: Sequence[GroupDecision]) -> GroupDec
     return min(judged, key=distance, default=None)
 
 
+def _short(group: GroupDecision) -> str:
+    """The group and what it rests on; why it was judged so stands with the group."""
+    if group.denominator is not None:
+        return f"{group.group} ({group.numerator:,} / {group.denominator:,})"
+    return group.group if group.estimate is None else f"{group.group} ({group.estimate:.4f})"
+
+
 def _reason(criterion: Criterion, groups: Sequence[GroupDecision]) -> str:
     """Names the groups that fail, and those that could not be evaluated."""
     named = []
     for status, words in ((Status.FAIL, "below the threshold" if criterion.side == "lower" else "too high"),
                           (Status.NOT_EVALUATED, "not evaluated")):  # fmt: skip
-        found = [f"{group.group} ({group.reason})" for group in groups if group.status is status]
+        found = [_short(group) for group in groups if group.status is status]
         if found:
             named.append(f"{words}: {', '.join(found)}")
     return "; ".join(named) or f"all {len(groups)} met it, error rates held together (Holm)"
