@@ -89,11 +89,13 @@ class Scopes:
     def read(self, match: Match, alone: State) -> Reading:
         """What the sentence says of a mention; `alone` where no cue governs it."""
         first, last = self.clause(match)
-        if alone is State.UNCERTAIN:
+        reading = self._before(match, first, alone)
+        if alone is State.UNCERTAIN and reading.state is not State.NEGATIVE:
             for cue in self.cues:
                 if "explained" in cue.tags and cue.first >= match.last:
-                    return Reading(State.NOT_MENTIONED, cue)
-        reading = self._before(match, first, alone)
+                    between = self.words[match.last : cue.first]
+                    if "and" not in between and "or" not in between:  # else it is another thing
+                        return Reading(State.NOT_MENTIONED, cue)
         return self._after(match, last, reading)
 
     def _before(self, match: Match, first: int, alone: State) -> Reading:
@@ -109,9 +111,7 @@ class Scopes:
                 state, decided = State.NEGATIVE, cue
             elif near and state is State.NOT_MENTIONED:
                 continue
-            elif (near and "uncertain_before" in tags) or (
-                near and "nested" in tags and state is not State.NEGATIVE
-            ):
+            elif near and ("uncertain_before" in tags or (state is not State.NEGATIVE and "nested" in tags)):
                 state, decided = State.UNCERTAIN, cue
             elif match.first - cue.last <= 2 * _DOUBT and "not_stated_before" in tags:
                 state, decided = State.NOT_MENTIONED, cue
