@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -12,17 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.inference import (
+    Bootstrap,
+    BootstrapDistribution,
     Interval,
-    bca_interval,
-    bootstrap_totals,
     clustered_proportion_interval,
 )
+from harness.inference.cluster_sums import cluster_index
 from harness.measures.base import Measure, WeightedMeasure
+from harness.study import UNKNOWN_GROUP
 from harness.weighted import WeightedValue, weighted_values
 
 OneSided = Literal["lower", "upper"]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+IntervalOf = Callable[..., Interval]
+"""`confidence=` and `side=` to the interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Estimate:
     measure: str
     value: str
     slice: str | None
-    """`sex=F`, or None for all studies."""
+    """`sex=F`, `sex*age=F*40-64`, or None for all studies; `sex` for a disparity between its groups."""
     signature: str
     estimate: float
     low: float
@@ -47,23 +51,69 @@ class Estimate:
     n_patients: int
     reason: str
     """Why it is undefined; empty where it is not."""
-    bounds: Mapping[str, float] = field(default_factory=dict)
-    """`lower@0.95` -> one-sided bound; those that the suite's criteria need, and their opposites."""
+    bounds: Mapping[str, float]
+    """`lower@0.95` -> one-sided bound; those that the suite's criteria name, and their opposites."""
+    interval: IntervalOf = field(repr=False, compare=False)
+    """The interval at any confidence, of any side."""
+    perfect: IntervalOf | None = field(default=None, repr=False, compare=False)
+    """For proportions: the interval if every one of these trials had succeeded (`side="lower"`), or
+    none had (`side="upper"`): the best that so many can show."""
 
     def bound(self, side: OneSided, confidence: float) -> float:
         """A one-sided bound; NaN where it is undefined."""
-        return self.bounds.get(bound_key(side, confidence), math.nan)
+        return end_of(self.interval(confidence=confidence, side=side), side)
+
+    def best_bound(self, side: OneSided, confidence: float) -> float:
+        """The bound of a perfect result on the same trials; NaN for what is no proportion."""
+        if self.perfect is None:
+            return math.nan
+        return end_of(self.perfect(confidence=confidence, side=side), side)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; NaN as None."""
-        record = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        record["bounds"] = {key: _plain(value) for key, value in self.bounds.items()}
-        return {key: _plain(value) for key, value in record.items()}
+        left_out = ("interval", "perfect", "bounds")
+        record = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in left_out}
+        bounds = {key: _plain(value) for key, value in self.bounds.items()}
+        return {**{key: _plain(value) for key, value in record.items()}, "bounds": bounds}
 
 
-def bound_key(side: OneSided, confidence: float) -> str:
-    """The name of a one-sided bound in `Estimate.bounds`."""
-    return f"{side}@{confidence:g}"
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How intervals are made."""
+
+    confidence: float
+    """Of the two-sided intervals."""
+    bound_confidences: tuple[float, ...]
+    """Confidences at which one-sided bounds are written down."""
+    replicates: int
+    """Of the bootstrap."""
+    seed: int
+    """Of the resampling weights."""
+
+
+def end_of(interval: Interval, side: OneSided) -> float:
+    """The end of an interval that a one-sided bound is about."""
+    return interval.low if side == "lower" else interval.high
+
+
+def slice_columns(
+    slices: Sequence[str], groups: Sequence[Mapping[str, str]]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The group of each study in each slice, and the slices that no study has a group in.
+
+    Args:
+        slices: names, such as "sex", or "sex*age" for an intersection, whose groups are named
+            "F*40-64".
+        groups: slice name -> group, for each study.
+    """
+    columns, absent = {}, []
+    for name in slices:
+        parts = name.split("*")
+        if any(not any(part in group for group in groups) for part in parts):
+            absent.append(name)
+        else:
+            columns[name] = ["*".join(group.get(part, UNKNOWN_GROUP) for part in parts) for group in groups]
+    return columns, absent
 
 
 def estimate_all(
@@ -71,135 +121,133 @@ def estimate_all(
     rows: Mapping[str, Ints],
     patients: Sequence[str],
     groups: Mapping[str, Sequence[str]],
-    *,
-    confidence: float,
-    bound_confidences: Sequence[float],
-    replicates: int,
-    seed: int,
+    settings: Settings,
 ) -> list[Estimate]:
     """Estimates of every value of every measure, on all studies and on each group of each slice.
 
-    Proportions get design-effect-corrected Clopper-Pearson bounds with patients as clusters;
-    everything else a BCa bootstrap over patients. All share one draw of resampling weights.
+    Proportions get guarded Clopper-Pearson intervals with patients as clusters; everything else a
+    guarded BCa bootstrap over patients. One draw of resampling weights serves all.
 
     Args:
         measures: key -> measure.
         rows: key -> integer rows, shape (n, columns of that measure).
         patients: the patient of each study, length n.
         groups: slice name -> the group of each study, length n.
-        confidence: of the two-sided intervals.
-        bound_confidences: confidences at which criteria need one-sided bounds.
-        replicates: bootstrap replicates.
-        seed: of the resampling weights.
+        settings: of the intervals.
     """
-    names, patient = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    names, patient = cluster_index(patients)
+    slices = list(_slices(groups, len(patients)))
+    resampled = [
+        key
+        for key, measure in measures.items()
+        if not isinstance(measure, WeightedMeasure) and set(measure.values) - set(measure.proportions)
+    ]
+    found = Bootstrap(names[patient], settings.replicates, settings.seed).distributions(
+        [(rows[key], measures[key].value) for key in resampled],
+        [None if label is None else mask for label, mask in slices],
+    )
     estimates: list[Estimate] = []
-    for label, mask in _slices(groups, len(patients)):
+    for (label, mask), distributions in zip(slices, found, strict=True):
+        by_key = dict(zip(resampled, distributions, strict=True))
         chosen, index = np.unique(patient[mask], return_inverse=True)
-        clusters = names[chosen]
-        sums = {key: _cluster_sums(table[mask], index, len(clusters)) for key, table in rows.items()}
-        resampled = [
-            key
-            for key, measure in measures.items()
-            if not isinstance(measure, WeightedMeasure) and len(measure.proportions) < len(measure.values)
-        ]
-        totals = bootstrap_totals(
-            [sums[key] for key in resampled], clusters, replicates=replicates, seed=seed
-        )
-        distributions = dict(zip(resampled, totals, strict=True))
         for key, measure in measures.items():
-            weighted = None
             if isinstance(measure, WeightedMeasure):
-                weighted = weighted_values(
-                    measure, rows[key][mask], index, clusters, replicates=replicates, seed=seed
+                values = weighted_values(
+                    measure,
+                    rows[key][mask],
+                    index,
+                    names[chosen],
+                    replicates=settings.replicates,
+                    seed=settings.seed,
                 )
-            estimates += _of_measure(
-                key,
-                measure,
-                sums[key],
-                distributions.get(key),
-                weighted,
-                label,
-                int(mask.sum()),
-                confidence,
-                bound_confidences,
-            )
+            else:
+                values = _values(measure, rows[key][mask], index, len(chosen), by_key.get(key))
+            for value, found_value in zip(measure.values, values, strict=True):
+                estimates.append(
+                    _estimate(key, value, measure, label, found_value, settings, (len(index), len(chosen)))
+                )
     return estimates
 
 
-def _slices(groups: Mapping[str, Sequence[str]], studies: int) -> list[tuple[str | None, NDArray[np.bool_]]]:
-    slices: list[tuple[str | None, NDArray[np.bool_]]] = [(None, np.ones(studies, dtype=bool))]
+def _slices(
+    groups: Mapping[str, Sequence[str]], studies: int
+) -> Iterator[tuple[str | None, NDArray[np.bool_]]]:
+    yield None, np.ones(studies, dtype=bool)
     for name, members in groups.items():
         column = np.asarray(members, dtype=str)
-        slices += [(f"{name}={group}", column == group) for group in np.unique(column)]
-    return slices
+        for group in np.unique(column):
+            yield f"{name}={group}", column == group
 
 
-def _cluster_sums(table: Ints, index: NDArray[np.intp], clusters: int) -> Ints:
-    sums = np.zeros((clusters, table.shape[1]), dtype=np.int64)
-    np.add.at(sums, index, table)
-    return sums
-
-
-def _of_measure(
-    key: str,
+def _values(
     measure: Measure,
-    sums: Ints,
-    distribution: Floats | None,
-    weighted: Sequence[WeightedValue] | None,
-    label: str | None,
-    studies: int,
-    confidence: float,
-    bound_confidences: Sequence[float],
-) -> list[Estimate]:
-    total = sums.sum(axis=0)
-    point = measure.value(total.astype(np.float64)) if weighted is None else [v.estimate for v in weighted]
-    no_values = np.empty((0, len(measure.values)))
-    replicate_values = no_values if distribution is None else measure.value(distribution)
-    left_out = no_values if distribution is None else measure.value((total - sums).astype(np.float64))
-    estimates = []
+    table: Ints,
+    index: NDArray[np.intp],
+    patients: int,
+    distribution: BootstrapDistribution | None,
+) -> list[WeightedValue]:
+    """Every value of a measure of column totals on some studies, with how its intervals are made."""
+    point = measure.value(table.sum(axis=0).astype(np.float64))
+    values = []
     for place, value in enumerate(measure.values):
-        numerator = denominator = None
-        proportion = measure.proportions.get(value)
-        interval: Callable[..., Interval]
-        if weighted is not None:
-            interval = weighted[place].interval
-            numerator, denominator = weighted[place].numerator, weighted[place].denominator
-        elif proportion is not None:
-            successes, trials = (
-                sums[:, measure.columns.index(name)] for name in (proportion.successes, proportion.trials)
-            )
-            numerator, denominator = int(successes.sum()), int(trials.sum())
-            interval = partial(clustered_proportion_interval, successes, trials)
-        else:
-            interval = partial(
-                bca_interval, float(point[place]), replicate_values[:, place], left_out[:, place]
-            )
-        both = interval(confidence=confidence)
-        bounds = {}
-        for level in bound_confidences:
-            bounds[bound_key("lower", level)] = interval(confidence=level, side="lower").low
-            bounds[bound_key("upper", level)] = interval(confidence=level, side="upper").high
-        estimates.append(
-            Estimate(
-                measure=key,
-                value=value,
-                slice=label,
-                signature=measure.signature(),
-                estimate=float(point[place]),
-                low=both.low,
-                high=both.high,
-                confidence=confidence,
-                method=both.method,
-                numerator=numerator,
-                denominator=denominator,
-                n_studies=studies,
-                n_patients=len(sums),
-                reason=both.reason,
-                bounds=bounds,
-            )
+        names = measure.proportions.get(value)
+        if names is None:
+            assert distribution is not None  # noqa: S101  # there for all but proportions
+            values.append(WeightedValue(float(point[place]), partial(distribution.guarded_interval, place)))
+            continue
+        successes, trials = (
+            np.bincount(index, table[:, measure.columns.index(name)], patients).astype(np.float64)
+            for name in (names.successes, names.trials)
         )
-    return estimates
+        interval = partial(clustered_proportion_interval, successes, trials)
+        values.append(WeightedValue(float(point[place]), interval, successes, trials))
+    return values
+
+
+def _estimate(
+    key: str,
+    value: str,
+    measure: Measure,
+    label: str | None,
+    found: WeightedValue,
+    settings: Settings,
+    sizes: tuple[int, int],
+) -> Estimate:
+    both = found.interval(confidence=settings.confidence)
+    return Estimate(
+        measure=key,
+        value=value,
+        slice=label,
+        signature=measure.signature(),
+        estimate=found.estimate,
+        low=both.low,
+        high=both.high,
+        confidence=settings.confidence,
+        method=both.method,
+        numerator=found.numerator,
+        denominator=found.denominator,
+        n_studies=sizes[0],
+        n_patients=sizes[1],
+        reason=both.reason,
+        bounds=bounds_of(found.interval, settings.bound_confidences),
+        interval=found.interval,
+        perfect=None if found.trials is None else partial(_perfect, found.trials),
+    )
+
+
+def bounds_of(interval: IntervalOf, confidences: Sequence[float]) -> dict[str, float]:
+    """One-sided bounds to write down: `lower@0.95` and so on."""
+    sides: tuple[OneSided, ...] = ("lower", "upper")
+    return {
+        f"{side}@{level:g}": end_of(interval(confidence=level, side=side), side)
+        for level in confidences
+        for side in sides
+    }
+
+
+def _perfect(trials: Floats, confidence: float, side: Literal["lower", "upper"]) -> Interval:
+    successes = trials if side == "lower" else np.zeros_like(trials)
+    return clustered_proportion_interval(successes, trials, confidence, side)
 
 
 def _plain(value: Any) -> Any:

@@ -109,6 +109,15 @@ def markdown(results: dict[str, Any], verdict: Verdict) -> str:
                  counts_of(item), f"**{item.status}**")  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", *(f"{line}  " for line in labeler_lines(results))]
+    for item in verdict.decisions:
+        if item.groups:
+            lines += ["", f"### {item.id}, by group", "", "| Group | Value | Bound | Verdict | Why |"]
+            lines.append("|---|---:|---:|---|---|")
+            lines += [
+                f"| {group.group} | {shown(group.estimate)} | {shown(group.bound)} | **{group.status}** "
+                f"| {group.reason} |"
+                for group in item.groups
+            ]
     lines += ["", f"Ledger `{results['ledger']}`", ""]
     return "\n".join(lines)
 

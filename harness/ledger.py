@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from harness.chain import Chain
 from harness.digests import canonical_json, digest_file, digest_value
@@ -205,6 +207,13 @@ class Ledger:
             for path in (self.root / table).glob("*"):
                 if path not in known:
                     path.unlink()
+
+
+def matrix(table: pa.Table, column: str) -> NDArray[np.int64]:
+    """A column of equally long lists as an array, shape (rows, length)."""
+    lists = table.column(column).combine_chunks()
+    flat: NDArray[np.int64] = lists.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
+    return flat.reshape(table.num_rows, -1)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -20,17 +20,18 @@ from harness.annotators.accuracy import labeler_accuracy
 from harness.candidates.base import Candidate
 from harness.cohorts.base import Cohort, case_digest
 from harness.digests import code_digest, code_revision, digest_file, digest_value, environment
+from harness.disparities import estimate_disparities
 from harness.engines.local import run_local
 from harness.errors import CohortError, SuiteError
-from harness.estimates import estimate_all
-from harness.ledger import Ledger
+from harness.estimates import estimate_all, slice_columns
+from harness.ledger import Ledger, matrix
 from harness.lock import check_lock
 from harness.measures.base import Measure, Pairs, Side
 from harness.outcome import Outcome, Status
 from harness.report import FINDINGS, State
 from harness.study import Case, case_record
 from harness.suite import Suite, read_suite
-from harness.verdict import decide
+from harness.verdict import decide, settings_of
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""
@@ -183,24 +184,16 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
     predictions = ledger.read("predictions", ["study_id", "status"])
     measures = suite.build_measures()
     groups = [json.loads(text) for text in cases.column("groups").to_pylist()]
-    unknown = [name for name in suite.slices if not any(name in group for group in groups)]
-    tables = {key: np.array(rows.column(key).to_pylist(), dtype=np.int64) for key in measures}
-    estimates = estimate_all(
-        measures,
-        tables,
-        cases.column("patient_id").to_pylist(),
-        {
-            name: [group.get(name, "unknown") for group in groups]
-            for name in suite.slices
-            if name not in unknown
-        },
-        confidence=suite.inference.confidence,
-        bound_confidences=sorted(
-            {suite.inference.confidence} | {c.confidence for c in suite.criteria if c.confidence is not None}
-        ),
-        replicates=suite.inference.replicates,
-        seed=suite.inference.seed,
-    )
+    columns, unknown = slice_columns(suite.slices, groups)
+    tables = {key: matrix(rows, key) for key in measures}
+    patients = cases.column("patient_id").to_pylist()
+    settings = settings_of(suite)
+    estimates = estimate_all(measures, tables, patients, columns, settings)
+    if suite.fairness is not None:
+        key = suite.fairness.measure
+        estimates += estimate_disparities(
+            key, measures[key], tables[key], patients, columns, suite.fairness.minimum_trials, settings
+        )
     estimates = with_annotators(estimates, measures, ledger.identity, tables)
     verdict = decide(suite, estimates, cases.num_rows)
     statuses = Counter(predictions.column("status").to_pylist())
@@ -213,7 +206,7 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
         "flow": {
             **flow,
             "judged": cases.num_rows,
-            "patients": len(set(cases.column("patient_id").to_pylist())),
+            "patients": len(set(patients)),
         },
         "statuses": {status.value: statuses.get(status.value, 0) for status in Status},
         "labels": _label_counts(cases.column("labels").to_pylist()),

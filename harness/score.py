@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.annotators.base import Labeler
 from harness.annotators.rules import RulesLabeler
 from harness.errors import HarnessError
-from harness.estimates import Estimate, estimate_all
+from harness.estimates import Estimate, Settings, estimate_all
 from harness.measures.base import Pairs, Side
 from harness.measures.names import named_measure
 from harness.records import Record, read_records
@@ -128,10 +128,7 @@ def score(pairs: Iterable[Pair], names: Sequence[str]) -> Scores:
         {name: np.concatenate(parts) for name, parts in rows.items()},
         clusters,
         {},
-        confidence=CONFIDENCE,
-        bound_confidences=(),
-        replicates=REPLICATES,
-        seed=SEED,
+        Settings(confidence=CONFIDENCE, bound_confidences=(), replicates=REPLICATES, seed=SEED),
     )
     signed = [
         replace(item, signature=f"{item.signature}|{labeler.signature()}|references:labeler")

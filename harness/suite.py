@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import inspect
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.annotators.base import GraphAnnotator, Labeler
-from harness.errors import PluginError, SuiteError
+from harness.errors import SuiteError
 from harness.measures.base import Measure
 from harness.plugins import load
+from harness.suite_checks import unanswerable
+from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis
 from harness.yaml_source import KeyPath, Source, read_yaml
 
 # 0 and 1 are no thresholds: every value passes the one, or none does.
@@ -123,7 +122,15 @@ class Criterion(_Part):
     at_most: Threshold | None = None
     confidence: Confidence | None = None
     slice: str | None = None
-    """`sex=F`: decided on that group. None: on all studies."""
+    """`sex=F`: decided on that group. None: on all studies, or on what `over` names."""
+    over: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Slices over whose groups `statistic` is taken; error rates hold for all groups together (Holm)."""
+    statistic: Literal["worst", "gap"] | None = None
+    """"worst": every group must meet the threshold. "gap": the largest difference between two groups
+    of a slice must lie below it."""
+    minimum_trials: Annotated[int, Field(ge=1)] | None = None
+    """With `over`: a group with fewer (positives, for a sensitivity; studies, where the value is no
+    proportion) is NOT EVALUATED, and so is then the criterion unless another group fails it."""
     requirement: str = ""
     """The clause of the protocol, standard or guidance that asks for it."""
     rationale: str = ""
@@ -138,6 +145,12 @@ class Criterion(_Part):
             )
         if self.slice is not None and "=" not in self.slice:
             raise ValueError("slice must read name=group, such as sex=F")
+        if bool(self.over) != (self.statistic is not None) or bool(self.over) != bool(self.minimum_trials):
+            raise ValueError("over, statistic and minimum_trials go together; one is missing")
+        if self.over and self.slice is not None:
+            raise ValueError("either slice or over; not both")
+        if self.statistic == "gap" and self.side == "lower":
+            raise ValueError("a gap must lie below or at_most a threshold")
         return self
 
     @property
@@ -157,6 +170,15 @@ class Criterion(_Part):
         return "lower" if self.comparison in ("above", "at_least") else "upper"
 
 
+class FairnessPart(_Part):
+    """Disparities between the groups of each slice: equalized odds and demographic parity."""
+
+    measure: str
+    """The key of a `findings_detection`; its pooled counts are used."""
+    minimum_trials: Annotated[int, Field(ge=1)] = 30
+    """A group with fewer positives or negatives is named, and left out of the comparison."""
+
+
 class Suite(_Part):
     """A whole suite. Build it with `read_suite`, which names places in errors."""
 
@@ -174,8 +196,12 @@ class Suite(_Part):
     execution: ExecutionPart = ExecutionPart()
     measures: Annotated[tuple[MeasurePart, ...], Field(min_length=1, strict=False)]
     slices: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    """Groups of cases to report every measure by, such as sex, age, race, view, edge_case."""
+    """Groups of cases to report every measure by, such as sex, age, race, view, edge_case; `sex*age`
+    for every combination."""
+    fairness: FairnessPart | None = None
     criteria: Annotated[tuple[Criterion, ...], Field(min_length=1, strict=False)]
+    comparison: ComparisonPart | None = None
+    """When a challenger may replace the candidate in use: for `harness compare`."""
 
     def digest(self) -> str:
         """SHA-256 (hex) of what the suite asks; comments and layout of the file do not count."""
@@ -200,7 +226,7 @@ def read_suite(path: Path) -> Suite:
         suite = Suite.model_validate(source.data)
     except ValidationError as error:
         raise SuiteError(_explain_all(source, error)) from None
-    problems = list(_unanswerable(suite, source))
+    problems = list(unanswerable(suite, source))
     if problems:
         raise SuiteError(problems)
     return suite
@@ -254,105 +280,20 @@ def _explain(source: Source, item: Any) -> str:
 
 def _known_keys(path: KeyPath) -> list[str]:
     """The keys that a mapping at this path may have."""
-    by_place: dict[str, type[BaseModel]] = {
-        "": Suite,
-        "cohort": CohortPart,
-        "inference": InferencePart,
-        "execution": ExecutionPart,
-        "labeler": AnnotatorPart,
-        "graphs": AnnotatorPart,
-        "measures": MeasurePart,
-        "criteria": Criterion,
+    by_place: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Suite,
+        ("cohort",): CohortPart,
+        ("inference",): InferencePart,
+        ("execution",): ExecutionPart,
+        ("labeler",): AnnotatorPart,
+        ("graphs",): AnnotatorPart,
+        ("measures",): MeasurePart,
+        ("fairness",): FairnessPart,
+        ("criteria",): Criterion,
+        ("comparison",): ComparisonPart,
+        ("comparison", "family"): Hypothesis,
+        ("comparison", "guardrails"): Guardrail,
+        ("comparison", "randomised"): Arms,
     }
-    return list(by_place[str(path[0]) if path else ""].model_fields)
-
-
-def _unanswerable(suite: Suite, source: Source) -> Any:
-    """What is well formed and still makes no sense: names that lead nowhere."""
-    yield from _annotator_problems(suite.labeler, "labeler", Labeler, source)
-    if suite.graphs is not None:
-        yield from _annotator_problems(suite.graphs, "graphs", GraphAnnotator, source)
-    measures: dict[str, Measure] = {}
-    for index, part in enumerate(suite.measures):
-        path: KeyPath = ("measures", index)
-        if part.key in measures:
-            yield source.problem(path, f"{part.key} stands twice; give each its own id")
-        try:
-            cls = load("measures", part.measure)
-        except PluginError as error:
-            yield source.problem((*path, "measure"), str(error))
-            continue
-        unknown = _unknown_options(cls, part.options)
-        for name, hint in unknown.items():
-            yield source.problem((*path, "options", name), f"unknown option{hint}")
-        if unknown:
-            continue
-        try:
-            measure = measures[part.key] = part.build()
-        except (TypeError, ValueError) as error:
-            yield source.problem((*path, "options"), str(error))
-            continue
-        if "graphs" in measure.needs and suite.graphs is None:
-            yield source.problem(
-                path, f"{part.key} needs graphs; say who makes them, such as graphs: radgraph"
-            )
-    seen: set[str] = set()
-    for index, criterion in enumerate(suite.criteria):
-        path = ("criteria", index)
-        if criterion.id in seen:
-            yield source.problem((*path, "id"), f"{criterion.id} stands twice; ids must differ")
-        seen.add(criterion.id)
-        if criterion.slice and criterion.slice.partition("=")[0] not in suite.slices:
-            slices = ", ".join(suite.slices) or "none"
-            yield source.problem((*path, "slice"), f"{criterion.slice} is not under slices (there: {slices})")
-        if criterion.measure not in {part.key for part in suite.measures}:
-            names = [part.key for part in suite.measures]
-            near = difflib.get_close_matches(criterion.measure, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"listed: {', '.join(names)}"
-            yield source.problem((*path, "measure"), f"not under measures; {hint}")
-        elif criterion.measure in measures:
-            values = measures[criterion.measure].values
-            if criterion.value not in values:
-                near = difflib.get_close_matches(criterion.value, values, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(values)}"
-                yield source.problem(
-                    (*path, "value") if ("value" in source.data["criteria"][index]) else path,
-                    f"{criterion.measure} has no value {criterion.value!r}; {hint}",
-                )
-
-
-def _annotator_problems(part: AnnotatorPart, key: str, kind: type, source: Source) -> Iterator[str]:
-    named = isinstance(source.data.get(key), dict)
-    path: KeyPath = (key, "annotator") if named else (key,)
-    try:
-        cls = load("annotators", part.annotator)
-    except PluginError as error:
-        yield source.problem(path, str(error))
-        return
-    if not issubclass(cls, kind):
-        makes = "graphs, not labels" if kind is Labeler else "labels, not graphs"
-        yield source.problem(path, f"{part.annotator} makes {makes}")
-        return
-    if issubclass(cls, Labeler) and not cls.reads_texts and source.data.get("reference_labels") == "labeler":
-        yield source.problem(
-            path, f"{part.annotator} reads no reference's text; set reference_labels: cohort"
-        )
-    unknown = _unknown_options(cls, part.options)
-    for name, hint in unknown.items():
-        yield source.problem((key, "options", name), f"unknown option{hint}")
-    if not unknown:
-        try:
-            part.build()
-        except (TypeError, ValueError) as error:
-            yield source.problem((key, "options"), str(error))
-
-
-def _unknown_options(cls: type, options: Mapping[str, Any]) -> dict[str, str]:
-    """Name -> hint of the options that a constructor does not take."""
-    known = [name for name in inspect.signature(cls).parameters if name != "self"]
-    hints = {}
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hints[name] = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
-    return hints
+    part = by_place.get(tuple(name for name in path if isinstance(name, str)))
+    return list(part.model_fields) if part else []

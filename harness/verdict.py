@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.estimates import Estimate
-from harness.inference import proportion_interval
+from harness.estimates import Estimate, Settings
+from harness.families import decide_family
+from harness.status import GroupDecision, Status, finite, status_of
 from harness.suite import Criterion, Suite
 
-
-class Status(StrEnum):
-    """Three-valued. NOT EVALUATED is never a kind of PASS."""
-
-    PASS = "PASS"  # noqa: S105 - a verdict, not a password
-    FAIL = "FAIL"
-    NOT_EVALUATED = "NOT EVALUATED"
-
-    @property
-    def exit_code(self) -> int:
-        """0, 1 or 3: what the command line ends with."""
-        return {Status.PASS: 0, Status.FAIL: 1, Status.NOT_EVALUATED: 3}[self]
-
-    @staticmethod
-    def whole(parts: Iterable[Status]) -> Status:
-        """FAIL if any part failed, else NOT EVALUATED if any was not (or there is none), else PASS."""
-        found = set(parts)
-        if Status.FAIL in found:
-            return Status.FAIL
-        return Status.PASS if found == {Status.PASS} else Status.NOT_EVALUATED
+__all__ = ["Decision", "Status", "Verdict", "decide", "settings_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +24,7 @@ class Decision:
     measure: str
     value: str
     slice: str | None
+    """The group it was decided on; over several groups the one furthest from meeting it."""
     comparison: str
     threshold: float
     side: str
@@ -62,6 +44,10 @@ class Decision:
     """One sentence: why this status."""
     requirement: str
     rationale: str
+    statistic: str | None = None
+    """"worst" or "gap", over groups."""
+    groups: tuple[GroupDecision, ...] = ()
+    """Over groups: each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +72,31 @@ class Verdict:
     def from_json(cls, record: Mapping[str, Any]) -> Verdict:
         """The verdict that `as_json` wrote. The whole is worked out again from its parts."""
         decisions = tuple(
-            Decision(**{**item, "status": Status(item["status"])}) for item in record["decisions"]
+            Decision(
+                **{
+                    **item,
+                    "status": Status(item["status"]),
+                    "groups": tuple(
+                        GroupDecision(**{**group, "status": Status(group["status"])})
+                        for group in item["groups"]
+                    ),
+                }
+            )
+            for item in record["decisions"]
         )
         reasons = tuple(record["reasons"])
         return cls(_whole(decisions, reasons), decisions, reasons)
+
+
+def settings_of(suite: Suite) -> Settings:
+    """How the suite wants its intervals made."""
+    named = {item.confidence for item in suite.criteria if item.confidence is not None}
+    return Settings(
+        confidence=suite.inference.confidence,
+        bound_confidences=tuple(sorted({suite.inference.confidence} | named)),
+        replicates=suite.inference.replicates,
+        seed=suite.inference.seed,
+    )
 
 
 def decide(suite: Suite, estimates: Sequence[Estimate], studies: int) -> Verdict:
@@ -104,9 +111,16 @@ def decide(suite: Suite, estimates: Sequence[Estimate], studies: int) -> Verdict
     found = {(item.measure, item.value, item.slice): item for item in estimates}
     decisions = []
     for criterion in suite.criteria:
-        estimate = found.get((criterion.measure, criterion.value, criterion.slice))
         confidence = criterion.confidence or suite.inference.confidence
-        decisions.append(_decide(criterion, estimate, confidence, short=bool(reasons)))
+        if criterion.over:
+            decision = _decide_over(criterion, estimates, confidence)
+        else:
+            estimate = found.get((criterion.measure, criterion.value, criterion.slice))
+            decision = _decide(criterion, estimate, confidence)
+        if decision.status is Status.PASS and reasons:
+            reason = f"too few studies; otherwise: {decision.reason}"
+            decision = replace(decision, status=Status.NOT_EVALUATED, reason=reason)
+        decisions.append(decision)
     return Verdict(_whole(decisions, reasons), tuple(decisions), tuple(reasons))
 
 
@@ -115,11 +129,9 @@ def _whole(decisions: Sequence[Decision], reasons: Sequence[str]) -> Status:
     return Status.whole([*parts, *(Status.NOT_EVALUATED for _ in reasons)])
 
 
-def _decide(criterion: Criterion, estimate: Estimate | None, confidence: float, short: bool) -> Decision:
+def _decide(criterion: Criterion, estimate: Estimate | None, confidence: float) -> Decision:
+    status, reason = status_of(criterion, estimate, confidence)
     bound = estimate.bound(criterion.side, confidence) if estimate else math.nan
-    status, reason = _status(criterion, estimate, bound, confidence)
-    if status is Status.PASS and short:
-        status, reason = Status.NOT_EVALUATED, f"too few studies; otherwise: {reason}"
     return Decision(
         id=criterion.id,
         status=status,
@@ -130,10 +142,10 @@ def _decide(criterion: Criterion, estimate: Estimate | None, confidence: float, 
         threshold=criterion.threshold,
         side=criterion.side,
         confidence=confidence,
-        bound=_finite(bound),
-        estimate=_finite(estimate.estimate) if estimate else None,
-        low=_finite(estimate.low) if estimate else None,
-        high=_finite(estimate.high) if estimate else None,
+        bound=finite(bound),
+        estimate=finite(estimate.estimate) if estimate else None,
+        low=finite(estimate.low) if estimate else None,
+        high=finite(estimate.high) if estimate else None,
         numerator=estimate.numerator if estimate else None,
         denominator=estimate.denominator if estimate else None,
         n_studies=estimate.n_studies if estimate else 0,
@@ -146,47 +158,27 @@ def _decide(criterion: Criterion, estimate: Estimate | None, confidence: float, 
     )
 
 
-def _status(
-    criterion: Criterion, estimate: Estimate | None, bound: float, confidence: float
-) -> tuple[Status, str]:
-    if estimate is None:
-        group = criterion.slice or "all studies"
-        return Status.NOT_EVALUATED, f"no study in {group}"
-    if math.isnan(bound):
-        return Status.NOT_EVALUATED, estimate.reason or "undefined: 0/0"
-    words = f"{criterion.side} {confidence:.0%} bound {bound:.4f}"
-    relation = {"above": ">", "at_least": "≥", "below": "<", "at_most": "≤"}[criterion.comparison]
-    if _holds(criterion, bound):
-        return Status.PASS, f"{words} {relation} {criterion.threshold:g}"
-    reason = f"{words} is not {relation} {criterion.threshold:g}"
-    if estimate.denominator is not None and _undecidable(criterion, estimate.denominator, confidence):
-        opposite = estimate.bound("upper" if criterion.side == "lower" else "lower", confidence)
-        if _holds(criterion, opposite):
-            return Status.NOT_EVALUATED, (
-                f"{estimate.denominator:,} are too few: even a perfect result could not reach "
-                f"{relation} {criterion.threshold:g} ({reason})"
-            )
-    return Status.FAIL, reason
-
-
-def _holds(criterion: Criterion, bound: float) -> bool:
-    threshold = criterion.threshold
-    return {
-        "above": bound > threshold,
-        "at_least": bound >= threshold,
-        "below": bound < threshold,
-        "at_most": bound <= threshold,
-    }[criterion.comparison]
-
-
-def _undecidable(criterion: Criterion, trials: int, confidence: float) -> bool:
-    """Whether not even a perfect result on so many trials could meet the criterion."""
-    best = trials if criterion.side == "lower" else 0
-    interval = proportion_interval(
-        best, trials, confidence=confidence, method="clopper-pearson", side=criterion.side
+def _decide_over(criterion: Criterion, estimates: Sequence[Estimate], confidence: float) -> Decision:
+    family = decide_family(criterion, estimates, confidence)
+    named = (criterion.measure, criterion.value)
+    own = next((item for item in estimates if (item.measure, item.value) == named), None)
+    deciding = family.deciding
+    return replace(
+        _decide(criterion, None, confidence),
+        status=family.status,
+        slice=deciding.group if deciding else None,
+        confidence=(deciding.confidence if deciding else None) or confidence,
+        bound=deciding.bound if deciding else None,
+        estimate=deciding.estimate if deciding else None,
+        low=deciding.low if deciding else None,
+        high=deciding.high if deciding else None,
+        numerator=deciding.numerator if deciding else None,
+        denominator=deciding.denominator if deciding else None,
+        n_studies=deciding.n_studies if deciding else 0,
+        n_patients=deciding.n_patients if deciding else 0,
+        method="Holm over groups",
+        signature=own.signature if own else "",
+        reason=family.reason,
+        statistic=criterion.statistic,
+        groups=family.groups,
     )
-    return not _holds(criterion, interval.low if criterion.side == "lower" else interval.high)
-
-
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None

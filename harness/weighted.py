@@ -11,7 +11,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.inference import Interval, bca_interval, bootstrap_weights, clustered_proportion_interval
+from harness.inference import (
+    BootstrapDistribution,
+    Interval,
+    bootstrap_weights,
+    clustered_proportion_interval,
+)
 from harness.inference.results import Side
 from harness.measures.base import WeightedMeasure
 
@@ -72,6 +77,7 @@ def weighted_values(
         np.concatenate([none, *(measure.weighted(rows, block[:, patient]) for block in blocks)])
         for blocks in (draws, left_out)
     )
+    resamples = BootstrapDistribution(points, distribution, jackknife)
     found = []
     interval: Callable[..., Interval]
     for place, value in enumerate(measure.values):
@@ -85,9 +91,41 @@ def weighted_values(
         elif value in measure.without_interval:
             found.append(WeightedValue(point, partial(_none, measure.without_interval[value], point)))
         else:
-            interval = partial(bca_interval, point, distribution[:, place], jackknife[:, place])
-            found.append(WeightedValue(point, interval))
+            found.append(WeightedValue(point, partial(resamples.guarded_interval, place)))
     return found
+
+
+def weighted_difference(
+    measure: WeightedMeasure,
+    first: tuple[NDArray[np.int64], NDArray[np.intp]],
+    second: tuple[NDArray[np.int64], NDArray[np.intp]],
+    names: NDArray[np.str_],
+    *,
+    replicates: int,
+    seed: int,
+) -> BootstrapDistribution:
+    """What a resampling of patients says of the difference of every value, first minus second.
+
+    Args:
+        measure: the measure.
+        first: rows of the first arm, and each one's place in `names`.
+        second: those of the other arm; of the same patients, or of others.
+        names: all patients; the draw is keyed by them.
+        replicates: bootstrap replicates.
+        seed: of the resampling weights, which are those of every other measure.
+    """
+
+    def difference(weights: Floats) -> Floats:
+        one, other = (measure.weighted(rows, weights[..., place]) for rows, place in (first, second))
+        return one - other
+
+    none = np.empty((0, len(measure.values)))
+    studies = max(len(first[0]), len(second[0]))
+    replicated, jackknife = (
+        np.concatenate([none, *(difference(block) for block in blocks)])
+        for blocks in (_resampled(names, replicates, seed, studies), _left_out(len(names), studies))
+    )
+    return BootstrapDistribution(difference(np.ones(len(names))), replicated, jackknife)
 
 
 def _resampled(names: NDArray[np.str_], replicates: int, seed: int, studies: int) -> Iterator[Floats]:

@@ -122,3 +122,22 @@ def test_an_easier_suite_put_in_afterwards_is_refused(failing):
 def test_nothing_there(tmp_path):
     with pytest.raises(LedgerError, match="no run here"):
         judge(tmp_path)
+
+
+def test_markdown_lists_every_group_of_a_criterion_over_groups(tmp_path, phantom_root):
+    over = ("  - {id: worst, measure: critical_sensitivity, value: pooled, above: 0.8, over: [sex], "
+            "statistic: worst, minimum_trials: 10}\n")  # fmt: skip
+    run(
+        write_suite(tmp_path, SUITE + over),
+        phantom_root,
+        ConstantReport("No pneumothorax."),
+        tmp_path / "run",
+    )
+    results, verdict = judge(tmp_path / "run")
+    paths = {path.name: path for path in write_summaries(tmp_path / "gate", results, verdict)}
+    page = paths["summary.md"].read_text()
+    worst = verdict.decisions[-1]
+    assert {group.group for group in worst.groups} == {"sex=F", "sex=M"}
+    for group in worst.groups:
+        assert f"| {group.group} |" in page
+        assert group.reason in page

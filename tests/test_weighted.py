@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from harness.estimates import estimate_all
+from harness.estimates import Settings, estimate_all
 from harness.inference import bootstrap_interval
 from harness.measures.base import Measure, WeightedMeasure, ratio
 from harness.testing import check_measure
@@ -63,7 +63,7 @@ class WeightedMeanLength(WeightedMeasure):
 def estimates(measure, some, clusters, groups=None):
     return estimate_all(
         {"m": measure}, {"m": measure.rows(some)}, clusters, groups or {},
-        confidence=0.95, bound_confidences=[0.9], replicates=999, seed=5,
+        Settings(confidence=0.95, bound_confidences=(0.9,), replicates=999, seed=5),
     )  # fmt: skip
 
 

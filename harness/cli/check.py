@@ -30,7 +30,7 @@ def act(options: argparse.Namespace) -> int:
     print("Measures")
     for key, measure in measures.items():
         print(f"  {key:22} {measure.signature()}")
-    print("\nCriteria, decided on one-sided bounds")
+    print("\nCriteria, decided on one-sided bounds; trials needed are of distinct patients")
     for item in suite.criteria:
         confidence = item.confidence or suite.inference.confidence
         sign = {"above": ">", "at_least": ">=", "below": "<", "at_most": "<="}[item.comparison]
@@ -41,6 +41,9 @@ def act(options: argparse.Namespace) -> int:
             counts = [positives_needed(floor, errors, confidence) for errors in (0, 1, 2)]
             need = f"  needs {counts[0]:,}, {counts[1]:,}, {counts[2]:,} trials for 0, 1, 2 errors"
         group = f" [{item.slice}]" if item.slice else ""
+        if item.over:
+            group = f", {item.statistic} of {', '.join(item.over)}"
+            need = f"  groups of fewer than {item.minimum_trials} trials are not evaluated"
         name = f"{item.measure}.{item.value}{group}"
         print(f"  {item.id:26} {name:42} {sign} {item.threshold:<6g} at {confidence:.0%}{need}")
     return 0

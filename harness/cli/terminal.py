@@ -39,10 +39,15 @@ def progress() -> Iterator[Show]:
         yield show
 
 
+def output() -> Console:
+    """Standard output; 140 columns where that is no terminal."""
+    return Console(width=None if Console().is_terminal else 140, highlight=False)
+
+
 def show_verdict(results: dict[str, Any]) -> None:
     """Prints the criteria and the whole."""
     verdict = Verdict.from_json(results["verdict"])
-    console = Console(width=None if Console().is_terminal else 140, highlight=False)
+    console = output()
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
     for name, justify in (("Criterion", "left"), ("Value", "right"), ("95 % interval", "left"),
                           ("Bound", "right"), ("Must be", "right"), ("Counts", "right"),
@@ -59,7 +64,11 @@ def show_verdict(results: dict[str, Any]) -> None:
             f"[{STYLE[item.status]}]{item.status}",
         )
     console.print(table)
-    unclear = [item for item in verdict.decisions if item.status is Status.NOT_EVALUATED]
+    unclear = [
+        item
+        for item in verdict.decisions
+        if item.status is Status.NOT_EVALUATED or (item.groups and item.status is Status.FAIL)
+    ]
     if unclear or verdict.reasons:
         console.print()
     for item in unclear:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from PIL import Image
 
 from harness.digests import digest_file
+from harness.dossier.fairness import fairness
 from harness.dossier.plots import Row, bars, flow, forest
 from harness.gate import counts_of, interval, judge, must_be, shown
 from harness.ledger import Ledger
@@ -65,6 +66,7 @@ def build_model(folder: Path) -> dict[str, Any]:
         "label_plot": _label_plot(results),
         "measures": _measures(suite, overall),
         "subgroups": _subgroups(suite, results),
+        "fairness": fairness(suite, results, verdict),
         "missed": _missed(ledger, suite),
         "failures": _failures(ledger),
         "critical": [str(finding) for finding in CRITICAL],

@@ -4,18 +4,17 @@ Usable on its own with NumPy and SciPy. Arrays are NumPy; results are small froz
 name their method.
 """
 
-from harness.inference.bootstrap import (
-    Bootstrap,
-    BootstrapDistribution,
-    bootstrap_interval,
-    bootstrap_totals,
-)
+from harness.inference.bootstrap import Bootstrap, BootstrapDistribution, bootstrap_interval
 from harness.inference.bootstrap_intervals import bca_interval
 from harness.inference.clustered import clustered_proportion_interval, design_effect
+from harness.inference.clustered_differences import (
+    clustered_paired_difference_interval,
+    square_and_add,
+)
 from harness.inference.differences import difference_interval, paired_difference_interval
 from harness.inference.group_sequential import crossing_probabilities, spending_boundaries
 from harness.inference.mcnemar import clustered_mcnemar_test, mcnemar_test
-from harness.inference.multiplicity import adjust_p_values
+from harness.inference.multiplicity import adjust_p_values, holm_step_down
 from harness.inference.non_inferiority import (
     PairedMeans,
     PairedProportions,
@@ -25,9 +24,10 @@ from harness.inference.non_inferiority import (
     non_inferiority_test,
 )
 from harness.inference.paired import paired_t_test, signed_rank_test
-from harness.inference.permutation import permutation_test
+from harness.inference.permutation import permutation_test, randomisation_test
 from harness.inference.planning import (
     positives_needed,
+    power,
     power_mcnemar,
     power_non_inferiority,
     power_paired_t,
@@ -53,27 +53,31 @@ __all__ = [
     "adjust_p_values",
     "bca_interval",
     "bootstrap_interval",
-    "bootstrap_totals",
     "bootstrap_weights",
     "clustered_mcnemar_test",
+    "clustered_paired_difference_interval",
     "clustered_proportion_interval",
     "crossing_probabilities",
     "design_effect",
     "difference_interval",
     "equivalence_test",
+    "holm_step_down",
     "mcnemar_test",
     "non_inferiority_test",
     "paired_difference_interval",
     "paired_t_test",
     "permutation_test",
     "positives_needed",
+    "power",
     "power_mcnemar",
     "power_non_inferiority",
     "power_paired_t",
     "power_sensitivity",
     "proportion_interval",
     "quantile_interval",
+    "randomisation_test",
     "rogan_gladen",
     "signed_rank_test",
     "spending_boundaries",
+    "square_and_add",
 ]

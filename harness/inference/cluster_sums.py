@@ -28,6 +28,18 @@ def whole_rows(rows: ArrayLike) -> NDArray[np.int64]:
     return table.astype(np.int64)
 
 
+def numeric_rows(rows: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64]:
+    """Rows as integers where they are whole numbers, else as floats, shape (n, columns).
+
+    Raises:
+        ValueError: not two-dimensional, or not finite numbers.
+    """
+    table = np.asarray(rows)
+    if table.dtype.kind == "f" and table.ndim == 2 and np.isfinite(table).all():
+        return table.astype(np.float64) if (table != np.rint(table)).any() else whole_rows(table)
+    return whole_rows(table)
+
+
 def cluster_index(clusters: ArrayLike) -> tuple[NDArray[np.str_], NDArray[np.intp]]:
     """Cluster names in sorted order, and for each row the place of its cluster among them.
 
@@ -35,26 +47,33 @@ def cluster_index(clusters: ArrayLike) -> tuple[NDArray[np.str_], NDArray[np.int
         clusters: the cluster of each row, length n; what is not a string counts by its `str`.
 
     Raises:
-        ValueError: not one-dimensional.
+        ValueError: not one-dimensional, or NaN among them.
     """
-    names = np.asarray(clusters).astype(str)
-    if names.ndim != 1:
-        raise ValueError(f"clusters must be one name a row, not an array of shape {names.shape}")
+    given = np.asarray(clusters)
+    if given.ndim != 1:
+        raise ValueError(f"clusters must be one name a row, not an array of shape {given.shape}")
+    if given.dtype.kind in "fO" and (given != given).any():  # NaN alone differs from itself
+        raise ValueError("a row without a cluster (NaN); each needs one")
+    names = given.astype(str)
     unique, index = np.unique(names, return_inverse=True)
     return unique, index
 
 
-def cluster_sums(rows: NDArray[np.int64], index: NDArray[np.intp], clusters: int) -> NDArray[np.float64]:
-    """Sums of the rows of each cluster, exact, shape (clusters, columns).
+def cluster_sums(
+    rows: NDArray[np.int64] | NDArray[np.float64], index: NDArray[np.intp], clusters: int
+) -> NDArray[np.float64]:
+    """Sums of the rows of each cluster, shape (clusters, columns); exact where rows are integers.
 
     As float64, in which matrix products are fast; sums and products of integers are exact there
     below 2^53, in whatever order they are added.
 
     Raises:
-        ValueError: a column so large that a resampled total might pass 2^53.
+        ValueError: an integer column so large that a resampled total might pass 2^53.
     """
-    sums = np.zeros((clusters, rows.shape[1]), dtype=np.int64)
+    sums = np.zeros((clusters, rows.shape[1]), dtype=rows.dtype)
     np.add.at(sums, index, rows)
+    if sums.dtype.kind == "f":
+        return sums.astype(np.float64)
     # A resample holds a cluster 20 times at most (Poisson counts end there).
     if rows.size and 20.0 * np.abs(sums).astype(np.float64).sum(axis=0).max() >= 2.0**53:
         raise ValueError("a column total is too large for exact sums; use a coarser fixed point")

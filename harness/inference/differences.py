@@ -50,6 +50,7 @@ def difference_interval(
     check_counts(x1=x1, n1=n1, x2=x2, n2=n2)
     if x1 > n1 or x2 > n2:
         raise ValueError(f"successes must not exceed trials: {x1} of {n1}, {x2} of {n2}")
+    x1, n1, x2, n2 = int(x1), int(n1), int(x2), int(n2)
     if n1 == 0 or n2 == 0:
         return undefined(confidence, "two-sided", method, "no trials: 0/0")
     difference = x1 / n1 - x2 / n2
@@ -60,7 +61,7 @@ def difference_interval(
         def score(delta: float) -> tuple[float, float]:
             return unpaired_score(x1, n1, x2, n2, delta)
 
-        low, high = _score_limits(difference, score, confidence)
+        low, high = score_limits(difference, score, float(norm.isf((1 - confidence) / 2)))
     return Interval(low, high, difference, confidence, "two-sided", method)
 
 
@@ -91,6 +92,7 @@ def paired_difference_interval(
     check_confidence(confidence)
     check_option("method", method, ("tango", "newcombe"))
     check_counts(a=a, b=b, c=c, d=d)
+    a, b, c, d = int(a), int(b), int(c), int(d)  # NumPy's integers overflow in the products below
     n = a + b + c + d
     if n == 0:
         return undefined(confidence, "two-sided", method, "no pairs: 0/0")
@@ -103,7 +105,7 @@ def paired_difference_interval(
             above, error = paired_score(b, c, n, delta)
             return float(above), float(error)
 
-        low, high = _score_limits(difference, score, confidence)
+        low, high = score_limits(difference, score, float(norm.isf((1 - confidence) / 2)))
     return Interval(low, high, difference, confidence, "two-sided", method)
 
 
@@ -131,7 +133,7 @@ def unpaired_score(x1: int, n1: int, x2: int, n2: int, delta: float) -> tuple[fl
 
 
 def paired_score(
-    b: ArrayLike, c: ArrayLike, n: int, delta: float
+    b: ArrayLike, c: ArrayLike, n: float, delta: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """As `unpaired_score` for n pairs, b and c of them discordant; arrays broadcast.
 
@@ -148,11 +150,10 @@ def paired_score(
     return (b - c) / n - delta, np.sqrt(np.maximum(variance, 0))
 
 
-def _score_limits(
-    difference: float, score: Callable[[float], tuple[float, float]], confidence: float
+def score_limits(
+    difference: float, score: Callable[[float], tuple[float, float]], z: float
 ) -> tuple[float, float]:
-    """The differences at which the score z equals plus or minus the normal quantile."""
-    z = float(norm.isf((1 - confidence) / 2))
+    """The differences at which the score, as `unpaired_score` gives it, is z standard errors off."""
 
     def excess(delta: float, sign: int) -> float:  # free of 0/0, unlike z itself
         above, error = score(delta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -38,3 +39,34 @@ def adjust_p_values(
     adjusted = np.empty(tests)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted
+
+
+def holm_step_down(tests: Sequence[Callable[[float], bool]], alpha: float = 0.05) -> list[tuple[bool, float]]:
+    """Holm's procedure for tests that are known by their confidence bounds.
+
+    The same claims are shown as with `adjust_p_values(p, "holm") < alpha`: of k that are left, one is
+    shown if it holds at confidence 1 - alpha / k, until none does.
+
+    Args:
+        tests: each says whether its claim is shown at a confidence; if at one, then at every lower.
+        alpha: family-wise error rate.
+
+    Returns:
+        For each test whether its claim is shown, and the confidence at which that was decided.
+
+    Raises:
+        ValueError: alpha outside (0, 1).
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, not {alpha!r}")
+    left = list(range(len(tests)))
+    decided: dict[int, tuple[bool, float]] = {}
+    while left:
+        confidence = 1 - alpha / len(left)
+        shown = next((place for place in left if tests[place](confidence)), None)
+        if shown is None:
+            decided |= dict.fromkeys(left, (False, confidence))
+            break
+        decided[shown] = (True, confidence)
+        left.remove(shown)
+    return [decided[place] for place in range(len(tests))]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Final, Literal
 
 import numpy as np
 from scipy.stats import binom, multinomial, nct, norm, t
@@ -12,6 +13,8 @@ from harness.inference.differences import paired_score
 from harness.inference.mcnemar import mcnemar_test
 from harness.inference.proportions import proportion_interval
 from harness.inference.results import check_confidence, check_counts, check_option
+
+Design = Literal["sensitivity", "mcnemar", "paired-t", "non-inferiority"]
 
 
 def positives_needed(threshold: float, misses: int, confidence: float = 0.95) -> int:
@@ -39,6 +42,22 @@ def positives_needed(threshold: float, misses: int, confidence: float = 0.95) ->
         middle = (low + high) // 2
         low, high = (low, middle) if shown(middle) else (middle, high)
     return high
+
+
+def power(design: Design, **settings: Any) -> float:
+    """The probability that a planned decision comes out right; see the function of each design.
+
+    Args:
+        design: "sensitivity" (`power_sensitivity`), "mcnemar" (`power_mcnemar`), "paired-t"
+            (`power_paired_t`) or "non-inferiority" (`power_non_inferiority`).
+        settings: the arguments of that function, by name.
+
+    Raises:
+        ValueError: another design, or an argument out of its range. TypeError: arguments that the
+            design does not take.
+    """
+    check_option("design", design, tuple(_DESIGNS))
+    return _DESIGNS[design](**settings)
 
 
 def power_sensitivity(
@@ -178,6 +197,14 @@ def power_non_inferiority(
         chance = np.asarray(multinomial.pmf(counts, pairs, [first_only, second_only, rest]))
         power += float(chance[above >= critical * error].sum())
     return min(1.0, power)
+
+
+_DESIGNS: Final[dict[str, Callable[..., float]]] = {
+    "sensitivity": power_sensitivity,
+    "mcnemar": power_mcnemar,
+    "paired-t": power_paired_t,
+    "non-inferiority": power_non_inferiority,
+}
 
 
 def _check_probability(name: str, value: float) -> None:

@@ -59,7 +59,7 @@ def test_alike_within_clusters_counts_clusters():
     # Perfect correlation: 20 clusters of 5 are worth 20 trials.
     x = np.array([5] * 15 + [0] * 5)
     assert design_effect(x.astype(float), np.full(20, 5.0)) == pytest.approx(5)
-    clustered = clustered_proportion_interval(x, np.full(20, 5))
+    clustered = clustered_proportion_interval(x, np.full(20, 5), method="clopper-pearson")
     plain = proportion_interval(15, 20, method="clopper-pearson")
     assert (clustered.low, clustered.high) == pytest.approx((plain.low, plain.high), abs=1e-12)
 
@@ -97,3 +97,49 @@ def test_refuses(x, n):
         clustered_proportion_interval(x, n)
     with pytest.raises(ValueError, match="method must be one of"):
         clustered_proportion_interval([1], [2], method="wald")
+
+
+@given(clusters, sides)
+def test_guarded_is_never_narrower_than_clopper_pearson(pairs, side):
+    guarded, plain = of(pairs, side=side), of(pairs, side=side, method="clopper-pearson")
+    assert guarded.low <= plain.low + 1e-12
+    assert guarded.high >= plain.high - 1e-12
+
+
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=60), sides)
+def test_guarded_of_one_trial_a_cluster_is_exact(successes, side):
+    plain = proportion_interval(sum(successes), len(successes), method="clopper-pearson", side=side)
+    guarded = clustered_proportion_interval(successes, [1] * len(successes), side=side)
+    assert (guarded.low, guarded.high) == pytest.approx((plain.low, plain.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 6])
+@pytest.mark.parametrize("number", [20, 80, 300])
+def test_a_further_error_never_improves_the_bound_of_a_good_result(size, number):
+    trials = np.full(number, size)
+    bounds = []
+    for errors in range(8):
+        missed = (np.arange(number) < errors).astype(int)
+        bounds.append(clustered_proportion_interval(trials - missed, trials, side="lower").low)
+    assert (np.diff(bounds) < 1e-9).all()
+
+
+def test_without_a_miss_a_correlation_of_one_half_is_assumed():
+    trials = np.full(100, 3)
+    low = clustered_proportion_interval(trials, trials, side="lower").low
+    assert low < proportion_interval(150, 150, method="clopper-pearson", side="lower").low
+    assert low == pytest.approx(0.05 ** (1 / 150), abs=1e-3)
+
+
+def test_the_true_threshold_is_not_passed_too_often():
+    # 60 patients with 5 positives each, correlated by one half, at a true sensitivity of 0.98:
+    # with the estimated design effect alone one candidate of eight would be taken to be better.
+    rng = np.random.default_rng(11)
+    trials, draws = np.full(60, 5), 600
+    passed = dict.fromkeys(("guarded", "clopper-pearson"), 0)
+    for _ in range(draws):
+        x = rng.binomial(trials, rng.beta(0.98, 0.02, len(trials)))
+        for method in passed:
+            passed[method] += clustered_proportion_interval(x, trials, 0.95, "lower", method).low > 0.98
+    assert passed["guarded"] / draws <= 0.05
+    assert passed["clopper-pearson"] / draws > 0.08

@@ -26,6 +26,13 @@ def ends(interval):
         ((5, 56, 0, 29), "miettinen-nurminen", (-0.0326, 0.1933)),
         ((5, 56, 0, 29), "newcombe", (-0.0381, 0.1926)),
         ((9, 10, 3, 10), "newcombe", (0.1705, 0.8090)),
+        ((9, 10, 3, 10), "miettinen-nurminen", (0.1700, 0.8406)),
+        ((6, 7, 2, 7), "newcombe", (0.0582, 0.8062)),
+        ((6, 7, 2, 7), "miettinen-nurminen", (0.0342, 0.8534)),
+        ((56, 70, 48, 80), "miettinen-nurminen", (0.0528, 0.3382)),
+        ((0, 10, 0, 20), "newcombe", (-0.1611, 0.2775)),
+        ((0, 10, 0, 10), "newcombe", (-0.2775, 0.2775)),
+        ((10, 10, 0, 10), "newcombe", (0.6075, 1.0)),
     ],
 )
 def test_published_differences(counts, method, expected):
@@ -37,6 +44,11 @@ def test_published_differences(counts, method, expected):
     [
         ((59, 6, 16, 80), 0.95, "tango", (-0.1240, -0.0054)),  # Cavo 2012, in Fagerland et al. 2014
         ((59, 6, 16, 80), 0.95, "newcombe", (-0.1186, -0.0046)),
+        # Newcombe, Stat Med 1998;17:2635-2650, table II
+        ((36, 12, 2, 0), 0.95, "newcombe", (0.0569, 0.3404)),
+        ((18, 12, 2, 18), 0.95, "newcombe", (0.0562, 0.3290)),
+        ((36, 12, 2, 0), 0.95, "tango", (0.0611, 0.3447)),
+        ((54, 0, 0, 0), 0.95, "newcombe", (-0.0664, 0.0664)),
         ((43, 0, 1, 0), 0.90, "tango", (-0.096, 0.037)),  # Tango 1998
         ((53, 16, 8, 9), 0.95, "tango", (-0.020, 0.207)),  # Agresti & Min 2005
     ],

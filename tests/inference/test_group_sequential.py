@@ -16,6 +16,8 @@ looks = st.lists(st.integers(1, 99), min_size=0, max_size=5, unique=True).map(
     [  # Reboussin, DeMets, Kim & Lan, Control Clin Trials 2000;21:190-207, and Jennison & Turnbull 2000
         ([0.2, 0.4, 0.6, 0.8, 1.0], "pocock", [2.4380, 2.4268, 2.4102, 2.3966, 2.3859]),
         ([0.5, 1.0], "obrien-fleming", [2.9626, 1.9686]),
+        ([1 / 3, 2 / 3, 1.0], "obrien-fleming", [3.7103, 2.5114, 1.9930]),
+        ([0.25, 0.5, 0.75, 1.0], "obrien-fleming", [4.3326, 2.9631, 2.3590, 2.0141]),
         ([0.5, 1.0], "pocock", [2.1570, 2.2010]),
     ],
 )

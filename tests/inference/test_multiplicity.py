@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from harness.inference import adjust_p_values
+from harness.inference import adjust_p_values, holm_step_down
 
 p_values = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 methods = st.sampled_from(["bonferroni", "holm"])
@@ -49,3 +49,22 @@ def test_refuses(p):
 def test_refuses_method():
     with pytest.raises(ValueError, match="method must be one of"):
         adjust_p_values([0.1], "fdr")
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.sampled_from([0.01, 0.05, 0.2]))
+def test_stepping_down_on_bounds_shows_what_holms_p_values_show(p, alpha):
+    def shown(value):
+        return lambda confidence: value < 1 - confidence
+
+    # p-values on the very edge are a matter of rounding.
+    edges = [alpha / k for k in range(1, len(p) + 1)]
+    assume(all(abs(value - edge) > 1e-9 for value in p for edge in edges))
+    found = holm_step_down([shown(value) for value in p], alpha)
+    adjusted = adjust_p_values(p, "holm") if p else []
+    assert [holds for holds, _ in found] == [value < alpha for value in adjusted]
+    assert all(1 - alpha - 1e-12 <= level <= 1 - alpha / len(p) + 1e-12 for _, level in found)
+
+
+def test_stepping_down_refuses():
+    with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
+        holm_step_down([], 0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.inference import permutation_test
+from harness.inference import permutation_test, randomisation_test
 
 
 def rate(totals):
@@ -133,7 +133,7 @@ def test_an_undefined_replicate_counts_as_far():
     [
         ([[1]], [[1], [2]], {}),
         ([1], [1], {}),
-        ([[1.5]], [[1.0]], {}),
+        ([[math.nan]], [[1.0]], {}),
         ([[1]], [[2]], {"replicates": 0}),
         ([[1]], [[2]], {"clusters": ["a", "b"]}),
     ],
@@ -141,3 +141,68 @@ def test_an_undefined_replicate_counts_as_far():
 def test_refuses(first, second, options):
     with pytest.raises(ValueError, match=r"rows|replicates"):
         permutation_test(first, second, lambda t: t[..., 0], **options)
+
+
+def share(totals):
+    with np.errstate(invalid="ignore"):
+        return totals[..., 0] / totals[..., 1]
+
+
+def two_arms(seed, studies=60, effect=0.0):
+    rng = np.random.default_rng(seed)
+    first = np.arange(studies) < studies // 3
+    hits = rng.random(studies) < np.where(first, 0.5 + effect, 0.5)
+    return np.stack([hits, np.ones(studies)], axis=1).astype(int), first
+
+
+def test_randomisation_agrees_with_scipy():
+    rows, first = two_arms(1, effect=0.3)
+    found = randomisation_test(rows, first, share, replicates=20_000)
+    expected = stats.permutation_test(
+        (rows[first, 0], rows[~first, 0]), lambda a, b, axis: a.mean(axis) - b.mean(axis), vectorized=True,
+        n_resamples=20_000, rng=0,
+    )  # fmt: skip
+    assert found.statistic == pytest.approx(expected.statistic)
+    # SciPy doubles the smaller tail; the tails are alike up to the discreteness of the data.
+    assert found.p_value == pytest.approx(expected.pvalue, abs=0.02)
+
+
+def test_randomisation_deals_clusters_out_whole_and_in_any_order():
+    rows, first = two_arms(2, effect=0.2)
+    clusters = np.array([f"p{k // 2}" for k in range(60)])
+    found = randomisation_test(rows, first, share, clusters, 500, 3)
+    order = np.random.default_rng(0).permutation(60)
+    assert randomisation_test(rows[order], first[order], share, clusters[order], 500, 3) == found
+    assert "500 deals of 10 in 30 clusters" in found.method
+    with pytest.raises(ValueError, match="a cluster lies in both arms"):
+        randomisation_test(rows, first, share, np.roll(clusters, 1))
+
+
+def test_randomisation_is_undefined_without_an_arm():
+    rows, first = two_arms(3)
+    for empty in (np.zeros_like(first), np.ones_like(first)):
+        found = randomisation_test(rows, empty, share, replicates=50)
+        assert math.isnan(found.p_value)
+        assert found.reason == "undefined: 0/0"
+
+
+def test_randomised_arms_that_are_alike_give_1():
+    rows, first = two_arms(4)
+    assert randomisation_test(np.ones_like(rows), first, share, replicates=50).p_value == 1
+
+
+@pytest.mark.parametrize("options", [{"replicates": 0}, {"clusters": ["a"]}])
+def test_randomisation_refuses(options):
+    rows, first = two_arms(5)
+    with pytest.raises(ValueError, match=r"replicates|cluster"):
+        randomisation_test(rows, first, share, **options)
+    with pytest.raises(ValueError, match="first must be boolean"):
+        randomisation_test(rows, first.astype(int), share)
+
+
+def test_real_valued_rows_are_taken():
+    # Fisher's Darwin data in inches: the exact p is that of eighths of an inch.
+    eighths = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])[:, None]
+    whole = permutation_test(eighths, 0 * eighths, lambda t: t[..., 0], replicates=40_000)
+    real = permutation_test(eighths / 8, 0.0 * eighths, lambda t: t[..., 0], replicates=40_000)
+    assert whole.p_value == real.p_value == 1726 / 32768

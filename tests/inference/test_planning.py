@@ -12,6 +12,7 @@ from harness.inference import (
     mcnemar_test,
     non_inferiority_test,
     positives_needed,
+    power,
     power_mcnemar,
     power_non_inferiority,
     power_paired_t,
@@ -117,3 +118,16 @@ def test_exact_mcnemar_holds_its_level():
 def test_refuses(call):
     with pytest.raises(ValueError, match=r"must|needs"):
         call()
+
+
+def test_power_is_that_of_each_design():
+    assert power("sensitivity", sensitivity=0.99, positives=300, threshold=0.98) == power_sensitivity(
+        0.99, 300, 0.98
+    )
+    assert power("mcnemar", first_only=0.2, second_only=0.05, pairs=50) == power_mcnemar(0.2, 0.05, 50)
+    assert power("paired-t", effect_size=0.2, pairs=20) == power_paired_t(0.2, 20)
+    assert power(
+        "non-inferiority", first_only=0.05, second_only=0.05, pairs=40, margin=0.1
+    ) == power_non_inferiority(0.05, 0.05, 40, 0.1)
+    with pytest.raises(ValueError, match="design must be one of sensitivity, mcnemar"):
+        power("anova")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import CohortError
-from harness.estimates import estimate_all
+from harness.estimates import Settings, estimate_all
 from harness.measures.degenerate_output import DegenerateOutput
 from report_texts import AWKWARD, pairs, value
 
@@ -25,7 +25,7 @@ def estimates(candidates, clusters=None):
     some = pairs(candidates, [f"reference {k}" for k in range(len(candidates))])
     found = estimate_all(
         {"d": measure}, {"d": measure.rows(some)}, clusters or [str(k) for k in range(len(candidates))], {},
-        confidence=0.95, bound_confidences=[0.95], replicates=200, seed=0,
+        Settings(confidence=0.95, bound_confidences=(0.95,), replicates=200, seed=0),
     )  # fmt: skip
     return {item.value: item for item in found}
 
