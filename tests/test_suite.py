@@ -33,6 +33,14 @@ def test_the_regulatory_suite_asks_what_the_protocol_asks():
     assert found["hallucination_rate", "per-claim"] == ("below", 0.03)
 
 
+def test_the_rehearsal_asks_what_the_regulatory_suite_asks():
+    kept = {"name", "title", "description", "graphs"}
+    regulatory, phantom = (
+        read_suite(SUITES / f"{name}.yaml").model_dump(exclude=kept) for name in ("regulatory", "phantom")
+    )
+    assert phantom == regulatory
+
+
 def test_the_digest_is_of_what_is_asked_not_of_the_layout(tmp_path):
     digest = read_suite(write_suite(tmp_path)).digest()
     again = "# a comment\n" + SUITE.replace("name: small\n", "name:   small   # more\n")
