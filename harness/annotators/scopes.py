@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 from harness.annotators.lexicon import IGNORE, Lexicon
@@ -21,6 +22,10 @@ _AFTER: Final = 8
 _DESCRIBED: Final = 9
 """Words between an anatomy and the word that describes it."""
 _LIST: Final = frozenset((",", "and", "or", "/"))
+_ON: Final = frozenset(
+    ("likely", "xxxx", "probably", "presumably", "may", "could", "is", "are", "represents", "reflects")
+)
+"""After "and": the statement goes on about the same thing."""
 _NO: Final = frozenset(("no", "not", "without", "w/o", "nor", "never"))
 
 
@@ -94,9 +99,15 @@ class Scopes:
             for cue in self.cues:
                 if "explained" in cue.tags and cue.first >= match.last:
                     between = self.words[match.last : cue.first]
-                    if "and" not in between and "or" not in between:  # else it is another thing
+                    if not self._another(between):
                         return Reading(State.NOT_MENTIONED, cue)
         return self._after(match, last, reading)
+
+    @staticmethod
+    def _another(between: Sequence[str]) -> bool:
+        """Whether the words after these speak of another thing: not in "and likely reflects X"."""
+        following = [after for word, after in pairwise(between) if word == "and"]
+        return "or" in between or between[-1:] == ("and",) or not _ON.issuperset(following)
 
     def _before(self, match: Match, first: int, alone: State) -> Reading:
         state, decided = alone, None
