@@ -24,6 +24,7 @@ CUES: Final = (
     "uncertain_after",
     "not_stated_before",
     "not_stated_after",
+    "alternatives",
     "affirmation_after",
     "terminate",
 )

@@ -16,7 +16,7 @@ from harness.annotators.phrases import Match, Sentence, sentences
 from harness.annotators.scopes import Reading, Scopes, named
 from harness.report import FINDINGS, INDEX, Finding, Laterality, Severity, State
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _RANK: Final = {State.NOT_MENTIONED: 0, State.NEGATIVE: 1, State.UNCERTAIN: 2, State.POSITIVE: 3}
 _ALONE: Final = {"mention": State.POSITIVE, "possible": State.UNCERTAIN}

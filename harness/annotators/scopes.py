@@ -59,6 +59,7 @@ class Scopes:
         """Places at which a scope ends, besides the ends of the sentence."""
         words, fresh = self.words, self.lexicon.fresh
         stops = [cue.first for cue in self.cues if "terminate" in cue.tags]
+        lists = [cue.last for cue in self.cues if "alternatives" in cue.tags]
         for place in range(len(words) - 1):
             word = words[place]
             if word == ":":
@@ -66,6 +67,8 @@ class Scopes:
             elif (word == "," or word == "and") and words[place + 1] in fresh:
                 # "no effusion, left or right pneumothorax, ...": a list that goes on with "or"
                 if word == "," and "or" in words[place + 2 : place + 7]:
+                    continue
+                if word == "and" and any(0 <= place - start <= 2 * _DOUBT for start in lists):
                     continue
                 stops.append(place)
         stops.sort()
@@ -116,7 +119,7 @@ class Scopes:
                 break
             if cue.last <= first - 1:  # the stop stands at first - 1
                 continue
-            near = match.first - cue.last <= _DOUBT
+            near = match.first - cue.last <= self._reach(cue, match)
             tags = cue.tags
             if "negation_before" in tags or ("negation_near" in tags and match.first - cue.last <= _NEAR):
                 state, decided = State.NEGATIVE, cue
@@ -127,6 +130,10 @@ class Scopes:
             elif match.first - cue.last <= 2 * _DOUBT and "not_stated_before" in tags:
                 state, decided = State.NOT_MENTIONED, cue
         return Reading(state, decided)
+
+    def _reach(self, cue: Match, match: Match) -> int:
+        """How far a doubt goes: through "A, B or C", which are alternatives, twice as far."""
+        return 2 * _DOUBT if "or" in self.words[cue.last : match.first] else _DOUBT
 
     def _after(self, match: Match, last: int, before: Reading) -> Reading:
         for cue in self.cues:

@@ -232,6 +232,34 @@ SAID = [
     ("Without prior films, pneumothorax of unknown age.", F.PNEUMOTHORAX, P),
     ("No prior fracture.", F.FRACTURE, N),
     ("No priors, tiny pneumothorax.", F.PNEUMOTHORAX, P),
+    ("Small left apical pleural air collection.", F.PNEUMOTHORAX, P),
+    ("No pleural air collection.", F.PNEUMOTHORAX, N),
+    ("Both costophrenic angles are blunted.", F.PLEURAL_EFFUSION, U),
+    ("Blunting of the bilateral costophrenic sulci.", F.PLEURAL_EFFUSION, U),
+    ("No blunting of the bilateral costophrenic angles.", F.PLEURAL_EFFUSION, N),
+    ("Nodular opacity over the left sixth rib and likely represents a granuloma.", F.LUNG_LESION, NIL),
+    ("Nodular opacity over the rib, likely a healed rib fracture.", F.LUNG_LESION, NIL),
+    ("Nodular opacity and a healed fracture are seen.", F.LUNG_LESION, U),
+    ("Nodular density and granuloma are seen.", F.LUNG_LESION, U),
+    ("Nodular opacity may represent nipple shadow or mass.", F.LUNG_LESION, U),
+    ("Masslike opacity in the left apex.", F.LUNG_LESION, U),
+    ("No masslike opacity.", F.LUNG_LESION, N),
+    ("Reticular nodular opacities in both lungs.", F.LUNG_LESION, NIL),
+    ("Reticular nodular opacities in both lungs.", F.LUNG_OPACITY, P),
+    ("Probable lymphangitic spread of carcinoma.", F.LUNG_LESION, NIL),
+    ("Heart size is upper limits of normal or mildly enlarged.", F.CARDIOMEGALY, U),
+    ("Heart size is upper limits of normal.", F.CARDIOMEGALY, N),
+    ("A patchy infiltrate has developed in the left base.", F.PNEUMONIA, U),
+    ("A patchy infiltrate has developed in the left base.", F.LUNG_OPACITY, P),
+    ("No infiltrate has developed.", F.PNEUMONIA, N),
+    ("A consolidation has developed in the left base.", F.CONSOLIDATION, P),
+    ("Findings highly suggestive of pneumonia.", F.PNEUMONIA, P),
+    ("Findings suggestive of pneumonia.", F.PNEUMONIA, U),
+    ("Differential considerations include infiltrate and mild edema.", F.EDEMA, NIL),
+    ("The differential includes pneumonia, and there is a small effusion.", F.PLEURAL_EFFUSION, P),
+    ("Could be an enlarged node, a vascular shadow, or a primary lung cancer.", F.LUNG_LESION, U),
+    ("There is no effusion, healed rib fractures.", F.FRACTURE, P),
+    ("No mass or acute or healed fracture.", F.FRACTURE, N),
 ]
 
 
@@ -356,4 +384,4 @@ def test_a_very_long_report_is_read_to_its_end():
 
 
 def test_the_signature_names_the_lexicon():
-    assert LABELER.signature() == f"rules|v2|lexicon:{LABELER.lexicon.digest[:12]}"
+    assert LABELER.signature() == f"rules|v3|lexicon:{LABELER.lexicon.digest[:12]}"
