@@ -17,7 +17,6 @@ from harness.estimates import estimate_all, slice_columns
 from harness.inference import clustered_paired_difference_interval, positives_needed, power_sensitivity
 from harness.inference.clustered import guarded_design_effect
 from harness.measures.base import Pairs, Side
-from harness.plugins import load
 from harness.report import FINDINGS, State
 from harness.run import choose
 from harness.status import Status
@@ -131,7 +130,7 @@ def _perfect(suite: Suite, cases: Sequence[Case]) -> Pairs:
     references = [case.reference for case in cases]
     texts = [item.findings for item in references], [item.impression for item in references]
     if suite.reference_labels == "labeler":
-        labels = load("annotators", suite.labeler)().label([item.text for item in references])
+        labels = suite.labeler.build().label([item.text for item in references])
     else:
         unknown = np.full(len(FINDINGS), State.NOT_COVERED, dtype=np.int8)
         labels = np.array([unknown if item.labels is None else item.labels for item in references])

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from harness import __version__
+from harness.annotations import Annotators, open_annotators, read_graphs, with_annotators
 from harness.annotators.accuracy import labeler_accuracy
-from harness.annotators.base import Labeler
 from harness.candidates.base import Candidate
 from harness.cohorts.base import Cohort, case_digest
 from harness.digests import code_digest, code_revision, digest_file, digest_value, environment
@@ -28,7 +28,6 @@ from harness.ledger import Ledger, matrix
 from harness.lock import check_lock
 from harness.measures.base import Measure, Pairs, Side
 from harness.outcome import Outcome, Status
-from harness.plugins import load
 from harness.report import FINDINGS, State
 from harness.study import Case, case_record
 from harness.suite import Suite, read_suite
@@ -82,6 +81,8 @@ class Request:
     out: Path
     lock: Path | None = None
     workers: int = 1
+    annotations: Path | None = None
+    """Folder of the annotation cache, to share it between runs; None: in the run folder."""
 
 
 def execute(request: Request, progress: Progress = lambda step, done, total: None) -> Ledger:
@@ -96,6 +97,9 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
     request.candidate.check([study for study, _ in chosen])
     cohort_digest, digests = manifest_digest(request.cohort, chosen, progress)
     locked = check_lock(request.lock, suite, cohort_digest)
+    annotators = open_annotators(
+        suite, request.cohort.name, request.annotations or request.out / "annotations"
+    )
     identity = {
         "format": 1,
         "harness": __version__,
@@ -108,7 +112,7 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
         "candidate": request.candidate.digest(),
         "candidate_kind": request.candidate.name,
         "labels_source": request.cohort.labels_source,
-        "labeler": _labeler(suite).signature(),
+        **annotators.identity(),
         "lock": locked,
     }
     with Ledger.writing(request.out, identity, request.suite.read_bytes()) as ledger:
@@ -122,7 +126,7 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
             )
         _write_cases(ledger, request.cohort, chosen, digests)
         _predict(ledger, request, suite, chosen, progress)
-        _measure(ledger, suite, progress)
+        _measure(ledger, suite, annotators, progress)
         progress("estimating", 0, 1)
         results = conclude(ledger, suite, request.cohort)
         ledger.write_results(results)
@@ -190,6 +194,7 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
         estimates += estimate_disparities(
             key, measures[key], tables[key], patients, columns, suite.fairness.minimum_trials, settings
         )
+    estimates = with_annotators(estimates, measures, ledger.identity, tables)
     verdict = decide(suite, estimates, cases.num_rows)
     statuses = Counter(predictions.column("status").to_pylist())
     flow = _flow(cohort) if cohort is not None else ledger.results()["flow"]
@@ -237,11 +242,6 @@ def _digest(case: Case) -> str:
         return case_digest(case)
     except OSError as error:
         raise CohortError(f"{error.filename}: cannot be read: {error.strerror}") from None
-
-
-def _labeler(suite: Suite) -> Labeler:
-    labeler: Labeler = load("annotators", suite.labeler)()
-    return labeler
 
 
 def _write_cases(
@@ -336,10 +336,9 @@ def _prediction(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _measure(ledger: Ledger, suite: Suite, progress: Progress) -> None:
+def _measure(ledger: Ledger, suite: Suite, annotators: Annotators, progress: Progress) -> None:
     """Labels the texts and works out every measure's rows, in blocks of sorted studies."""
     measures = suite.build_measures()
-    labeler = _labeler(suite)
     cases, predictions = ledger.read("cases"), ledger.read("predictions")
     if cases.column("study_id") != predictions.column("study_id"):
         raise SuiteError(["the ledger's cases and predictions are not of the same studies"])
@@ -359,12 +358,12 @@ def _measure(ledger: Ledger, suite: Suite, progress: Progress) -> None:
         ids = cases.column("study_id").slice(start, size).to_pylist()
         if ids[0] in done:
             continue
-        pairs = pairs_of(cases.slice(start, size), predictions.slice(start, size), suite, labeler)
+        pairs = pairs_of(cases.slice(start, size), predictions.slice(start, size), suite, annotators)
         ledger.write("rows", _row_records(ids, pairs, measures), schema)
         progress("measuring", block.stop, total)
 
 
-def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, labeler: Labeler) -> Pairs:
+def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, annotators: Annotators) -> Pairs:
     """What measures see of some studies: both tables hold the same studies in the same order."""
     reference_texts = (cases.column("findings").to_pylist(), cases.column("impression").to_pylist())
     candidate_texts = (
@@ -373,20 +372,21 @@ def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, labeler: Labe
     )
     failed = np.array([status != Status.OK for status in predictions.column("status").to_pylist()])
     candidate = Side(*candidate_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-    candidate_labels = labeler.label_reports(
+    candidate_labels = annotators.labeler.label_reports(
         candidate.texts("report"), predictions.column("report").to_pylist()
     )
     candidate_labels[failed] = State.NOT_MENTIONED
     if suite.reference_labels == "labeler":
         reference = Side(*reference_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-        reference_labels = labeler.label(reference.texts("report"))
+        reference_labels = annotators.labeler.label(reference.texts("report"))
     else:
         reference_labels = np.array(cases.column("labels").to_pylist(), dtype=np.int8)
-    return Pairs(
-        reference=Side(*reference_texts, labels=reference_labels),
-        candidate=Side(*candidate_texts, labels=candidate_labels),
-        failed=failed,
-    )
+    reference = Side(*reference_texts, labels=reference_labels)
+    candidate = Side(*candidate_texts, labels=candidate_labels)
+    if annotators.graphs_wanted:
+        graphs = read_graphs(annotators.graphs, reference.texts("report"), candidate.texts("report"), failed)
+        reference, candidate = replace(reference, graphs=graphs[0]), replace(candidate, graphs=graphs[1])
+    return Pairs(reference=reference, candidate=candidate, failed=failed)
 
 
 def _row_records(ids: Sequence[str], pairs: Pairs, measures: dict[str, Measure]) -> list[dict[str, Any]]:

@@ -103,7 +103,10 @@ def score(pairs: Iterable[Pair], names: Sequence[str]) -> Scores:
     measures = {name: named_measure(name) for name in names}
     if not names or len(measures) < len(names):
         raise HarnessError("measures: each needs to be named, and once")
-    labeler = RulesLabeler() if any(measure.reads_labels for measure in measures.values()) else None
+    for name, measure in measures.items():
+        if "graphs" in measure.needs:
+            raise HarnessError(f"{name}: needs graphs of the texts; a suite can ask for it: harness run")
+    labeler = RulesLabeler() if any("labels" in measure.needs for measure in measures.values()) else None
     rows: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
     clusters: list[str] = []
     empty = np.zeros(2, dtype=np.int64)
@@ -129,7 +132,7 @@ def score(pairs: Iterable[Pair], names: Sequence[str]) -> Scores:
     )
     signed = [
         replace(item, signature=f"{item.signature}|{labeler.signature()}|references:labeler")
-        if labeler is not None and measures[item.measure].reads_labels
+        if labeler is not None and "labels" in measures[item.measure].needs
         else item
         for item in estimates
     ]

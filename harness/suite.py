@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import inspect
 import json
-from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.errors import PluginError, SuiteError
-from harness.measures.base import Measure, WeightedMeasure
-from harness.measures.findings_detection import FindingsDetection
+from harness.errors import SuiteError
+from harness.measures.base import Measure
 from harness.plugins import load
+from harness.suite_checks import unanswerable
 from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis
 from harness.yaml_source import KeyPath, Source, read_yaml
 
@@ -59,6 +56,26 @@ class ExecutionPart(_Part):
     """A study whose report takes longer has failed; the worker is killed."""
     start_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
     """Loading the candidate may take so long."""
+
+
+class AnnotatorPart(_Part):
+    """Who reads report texts, by its installed name, with its options; the name alone will do."""
+
+    annotator: str
+    options: dict[str, str | int | float | bool] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"annotator": value} if isinstance(value, str) else value
+
+    def build(self) -> Any:
+        """The labeler or graph annotator with its options.
+
+        Raises:
+            PluginError: not installed. TypeError, ValueError: options it does not take.
+        """
+        return load("annotators", self.annotator)(**self.options)
 
 
 class MeasurePart(_Part):
@@ -170,8 +187,10 @@ class Suite(_Part):
     title: str = ""
     description: str = ""
     cohort: CohortPart = CohortPart()
-    labeler: str = "rules"
+    labeler: AnnotatorPart = AnnotatorPart(annotator="rules")
     """The annotator that reads the candidate's texts (and the references', if asked to)."""
+    graphs: AnnotatorPart | None = None
+    """The annotator that reads RadGraph's entities and relations, for measures that need them."""
     reference_labels: Literal["cohort", "labeler"] = "cohort"
     inference: InferencePart = InferencePart()
     execution: ExecutionPart = ExecutionPart()
@@ -207,7 +226,7 @@ def read_suite(path: Path) -> Suite:
         suite = Suite.model_validate(source.data)
     except ValidationError as error:
         raise SuiteError(_explain_all(source, error)) from None
-    problems = list(_unanswerable(suite, source))
+    problems = list(unanswerable(suite, source))
     if problems:
         raise SuiteError(problems)
     return suite
@@ -217,9 +236,13 @@ def suite_schema() -> dict[str, Any]:
     """The JSON Schema of suite files, for editors."""
     schema = Suite.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    # `- bleu4` is short for `- measure: bleu4`.
-    part = schema["properties"]["measures"]["items"]
-    schema["properties"]["measures"]["items"] = {"anyOf": [{"type": "string"}, part]}
+    # `- bleu4` is short for `- measure: bleu4`, `labeler: rules` for `labeler: {annotator: rules}`.
+    for place, key in (
+        (schema["properties"]["measures"], "items"),
+        (schema["properties"], "labeler"),
+        (schema["properties"], "graphs"),
+    ):
+        place[key] = {"anyOf": [{"type": "string"}, place[key]]}
     return schema
 
 
@@ -262,6 +285,8 @@ def _known_keys(path: KeyPath) -> list[str]:
         ("cohort",): CohortPart,
         ("inference",): InferencePart,
         ("execution",): ExecutionPart,
+        ("labeler",): AnnotatorPart,
+        ("graphs",): AnnotatorPart,
         ("measures",): MeasurePart,
         ("fairness",): FairnessPart,
         ("criteria",): Criterion,
@@ -272,105 +297,3 @@ def _known_keys(path: KeyPath) -> list[str]:
     }
     part = by_place.get(tuple(name for name in path if isinstance(name, str)))
     return list(part.model_fields) if part else []
-
-
-def _unanswerable(suite: Suite, source: Source) -> Iterator[str]:
-    """What is well formed and still makes no sense: names that lead nowhere."""
-    try:
-        labeler = load("annotators", suite.labeler)
-        if suite.reference_labels == "labeler" and not labeler.reads_texts:
-            yield source.problem(
-                ("labeler",), f"{suite.labeler} reads no reference's text; set reference_labels: cohort"
-            )
-    except PluginError as error:
-        yield source.problem(("labeler",), str(error))
-    measures: dict[str, Measure] = {}
-    for index, part in enumerate(suite.measures):
-        path: KeyPath = ("measures", index)
-        if part.key in measures:
-            yield source.problem(path, f"{part.key} stands twice; give each its own id")
-        try:
-            cls = load("measures", part.measure)
-        except PluginError as error:
-            yield source.problem((*path, "measure"), str(error))
-            continue
-        known = [name for name in inspect.signature(cls).parameters if name != "self"]
-        unknown = [name for name in part.options if name not in known]
-        for name in unknown:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(known) or 'none'}"
-            yield source.problem((*path, "options", name), f"unknown option{hint}")
-        if unknown:
-            continue
-        try:
-            measures[part.key] = part.build()
-        except (TypeError, ValueError) as error:
-            yield source.problem((*path, "options"), str(error))
-    seen: set[str] = set()
-    for index, criterion in enumerate(suite.criteria):
-        path = ("criteria", index)
-        if criterion.id in seen:
-            yield source.problem((*path, "id"), f"{criterion.id} stands twice; ids must differ")
-        seen.add(criterion.id)
-        if criterion.slice and criterion.slice.partition("=")[0] not in suite.slices:
-            slices = ", ".join(suite.slices) or "none"
-            yield source.problem((*path, "slice"), f"{criterion.slice} is not under slices (there: {slices})")
-        for name in criterion.over:
-            if name not in suite.slices:
-                slices = ", ".join(suite.slices) or "none"
-                yield source.problem((*path, "over"), f"{name} is not under slices (there: {slices})")
-        yield from _unknown_value(criterion, path, suite, measures, source)
-    yield from _unanswerable_fairness(suite, measures, source)
-    if suite.comparison is None:
-        return
-    for part_name in ("family", "guardrails"):
-        for index, item in enumerate(getattr(suite.comparison, part_name)):
-            path = ("comparison", part_name, index)
-            unknown_value = list(_unknown_value(item, path, suite, measures, source))
-            yield from unknown_value
-            if isinstance(measures.get(item.measure), WeightedMeasure):
-                what = "is no function of counts: its difference is shown, and cannot be tested"
-                yield source.problem((*path, "measure"), f"{item.measure} {what}")
-                continue
-            proportional = part_name == "guardrails" or item.test == "mcnemar"
-            found = not unknown_value and item.measure in measures
-            if found and proportional and item.value not in measures[item.measure].proportions:
-                yield source.problem(path, f"{item.measure}.{item.value} is no proportion")
-    arms = suite.comparison.randomised
-    if arms is not None and suite.cohort.studies is None:
-        yield source.problem(("cohort", "studies"), "a randomised comparison needs a planned number")
-
-
-def _unanswerable_fairness(suite: Suite, measures: dict[str, Measure], source: Source) -> Iterator[str]:
-    if suite.fairness is None:
-        return
-    path: KeyPath = ("fairness", "measure")
-    if not suite.slices:
-        yield source.problem(("fairness",), "needs slices to compare the groups of")
-    if suite.fairness.measure in measures:
-        if not isinstance(measures[suite.fairness.measure], FindingsDetection):
-            yield source.problem(path, f"{suite.fairness.measure} is no findings_detection; add one")
-    elif suite.fairness.measure not in {part.key for part in suite.measures}:
-        yield source.problem(path, "not under measures; add a findings_detection")
-    if find_spec("fairlearn") is None:
-        yield source.problem(("fairness",), 'needs fairlearn; pip install "harness[fairness]"')
-
-
-def _unknown_value(
-    item: Criterion | Hypothesis | Guardrail,
-    path: KeyPath,
-    suite: Suite,
-    measures: dict[str, Measure],
-    source: Source,
-) -> Iterator[str]:
-    """Whether a measure and its value are there."""
-    if item.measure not in {part.key for part in suite.measures}:
-        names = [part.key for part in suite.measures]
-        near = difflib.get_close_matches(item.measure, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"listed: {', '.join(names)}"
-        yield source.problem((*path, "measure"), f"not under measures; {hint}")
-    elif item.measure in measures and item.value not in (values := measures[item.measure].values):
-        near = difflib.get_close_matches(item.value, values, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(values)}"
-        place = (*path, "value") if (*path, "value") in source.places else path
-        yield source.problem(place, f"{item.measure} has no value {item.value!r}; {hint}")

@@ -249,8 +249,8 @@ def check_measure(measure: Measure, pairs: Pairs) -> list[str]:
     blind = Pairs(
         replace(pairs.reference, labels=unread), replace(pairs.candidate, labels=unread), pairs.failed
     )
-    if not measure.reads_labels and not np.array_equal(measure.rows(blind), rows):
-        problems.append("reads_labels: is False, and rows are made from labels")
+    if "labels" not in measure.needs and not np.array_equal(measure.rows(blind), rows):
+        problems.append("needs: says nothing of labels, and rows are made from them")
     half = len(pairs) // 2
     parts = [measure.rows(subset(pairs, part)) for part in (order[half:], order[:half])]
     if not np.array_equal(sum(part.sum(axis=0) for part in parts), rows.sum(axis=0)):
@@ -286,8 +286,12 @@ def subset(pairs: Pairs, order: Any) -> Pairs:
     """The pairs at some places, in that order."""
 
     def side(whole: Side) -> Side:
+        graphs = whole.graphs
         return Side(
-            [whole.findings[i] for i in order], [whole.impression[i] for i in order], whole.labels[order]
+            [whole.findings[i] for i in order],
+            [whole.impression[i] for i in order],
+            whole.labels[order],
+            None if graphs is None else [graphs[i] for i in order],
         )
 
     return Pairs(side(pairs.reference), side(pairs.candidate), pairs.failed[order])

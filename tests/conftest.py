@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from real_reports import FOLDER, WHY_NOT
-from report_texts import real_texts
 
 from harness.cohorts.phantom import PhantomCohort
 from harness.phantom import make_phantom
+from real_reports import FOLDER, WHY_NOT
+from report_texts import real_texts
 
 
 def pytest_configure(config):

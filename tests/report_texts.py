@@ -4,10 +4,10 @@ import random
 
 import numpy as np
 from hypothesis import strategies as st
-from real_reports import read
 
 from harness.measures.base import Pairs, Side
 from harness.report import FINDINGS, INDEX, State
+from real_reports import read
 
 WORDS = [
     *("no", "acute", "abnormality", "the", "heart", "is", "enlarged", "small", "left-sided", "effusion,"),

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import SUITES
 from PIL import Image
-from runs import SUITE, write_suite
 
+from conftest import SUITES
 from harness.cli import main
+from runs import SUITE, write_suite
 
 TEXT_SUITE = SUITE.replace("cohort: {split: test}\n", "").replace("slices: [sex]\n", "")
 

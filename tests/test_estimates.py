@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated import Detection, detections
 
 from harness.estimates import Settings, estimate_all, slice_columns
 from harness.inference import Bootstrap, clustered_proportion_interval
+from simulated import Detection, detections
 
 SETTINGS = Settings(confidence=0.95, bound_confidences=(0.95, 0.99), replicates=300, seed=5)
 MEASURES = {"d": Detection()}

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated import Detection
 
 from harness.estimates import Settings, estimate_all
 from harness.families import decide_family
 from harness.inference import adjust_p_values, proportion_interval
 from harness.status import Status
 from harness.suite import Criterion
+from simulated import Detection
 
 SETTINGS = Settings(0.95, (0.95,), 200, 0)
 

@@ -1,12 +1,12 @@
 import json
 
 import pytest
-from runs import SUITE, write_suite
 
 from harness.digests import digest_value
 from harness.errors import SuiteError
 from harness.lock import check_lock, write_lock
 from harness.suite import read_suite
+from runs import SUITE, write_suite
 
 
 @pytest.fixture

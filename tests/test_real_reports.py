@@ -3,9 +3,9 @@
 import json
 
 import pytest
+
 import real_reports
 from conftest import SUITES
-
 from harness.cli import main
 
 pytestmark = pytest.mark.skipif(not real_reports.FOLDER.is_dir(), reason=real_reports.WHY_NOT)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from runs import SUITE, run, write_suite
 
 from harness.cohorts.phantom import PhantomCohort
 from harness.errors import CandidateError, LedgerError, SuiteError
@@ -17,6 +16,7 @@ from harness.lock import write_lock
 from harness.run import choose, manifest_digest
 from harness.suite import read_suite
 from harness.testing import ConstantReport, Damage, Faulty, Oracle, Saboteur
+from runs import SUITE, run, write_suite
 
 HERE = Path(__file__).parent
 WRITER = """

@@ -4,11 +4,11 @@ import shutil
 import jsonschema
 import pytest
 import yaml
-from conftest import SUITES
-from runs import SUITE, write_suite
 
+from conftest import SUITES
 from harness.errors import SuiteError
 from harness.suite import read_suite, suite_schema
+from runs import SUITE, write_suite
 
 
 def problems(tmp_path, text):
@@ -31,6 +31,14 @@ def test_the_regulatory_suite_asks_what_the_protocol_asks():
     for finding in ("Pneumothorax", "Fracture", "Lung Lesion", "Pleural Effusion"):
         assert found["critical_sensitivity", finding] == ("above", 0.98)
     assert found["hallucination_rate", "per-claim"] == ("below", 0.03)
+
+
+def test_the_rehearsal_asks_what_the_regulatory_suite_asks():
+    kept = {"name", "title", "description", "graphs"}
+    regulatory, phantom = (
+        read_suite(SUITES / f"{name}.yaml").model_dump(exclude=kept) for name in ("regulatory", "phantom")
+    )
+    assert phantom == regulatory
 
 
 def test_the_digest_is_of_what_is_asked_not_of_the_layout(tmp_path):

@@ -1,8 +1,8 @@
 import pytest
-from runs import SUITE, write_suite
 
 from harness.errors import SuiteError
 from harness.suite import read_suite
+from runs import SUITE, write_suite
 
 WHOLE = (
     SUITE.replace("rougeL]", "rougeL, findings_detection, degenerate_output]")

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import SUITES
-from runs import run
 
+from conftest import SUITES
 from harness.annotators.rules import RulesLabeler
 from harness.cohorts.phantom import PhantomCohort
 from harness.measures.base import Pairs, Side
@@ -21,6 +20,7 @@ from harness.testing import (
     check_measure,
     subset,
 )
+from runs import run
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated import Detection, detections
 
 from harness.estimates import Settings, estimate_all
 from harness.suite import Suite
 from harness.verdict import Status, Verdict, decide
+from simulated import Detection, detections
 
 SETTINGS = Settings(0.95, (0.95,), 300, 0)
 

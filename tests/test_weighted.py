@@ -2,12 +2,12 @@ import math
 
 import numpy as np
 import pytest
-from report_texts import pairs
 
 from harness.estimates import Settings, estimate_all
 from harness.inference import bootstrap_interval
 from harness.measures.base import Measure, WeightedMeasure, ratio
 from harness.testing import check_measure
+from report_texts import pairs
 
 
 class MedianLength(WeightedMeasure):

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+Graph = Mapping[str, Any]
+"""RadGraph's JSON of one report: `text`, and `entities`, each with `tokens`, `label`, `start_ix`,
+`end_ix` and `relations`, a list of [type, name of another entity]."""
+
+EMPTY_GRAPH: Final[Graph] = {"text": "", "entities": {}}
+"""The graph of a text that says nothing."""
+
 
 class Labeler(ABC):
-    """Reads report texts for the 14 CheXpert findings."""
+    """Reads report texts for the 14 CheXpert findings.
+
+    An annotator's constructor takes the suite's options by name, checks them, and touches no file:
+    a suite is checked where its weights are not.
+    """
 
     name: ClassVar[str]
     reads_texts: ClassVar[bool] = True
@@ -19,7 +30,11 @@ class Labeler(ABC):
 
     @abstractmethod
     def signature(self) -> str:
-        """Name, version and digest of whatever decides: lexicon, weights, thresholds."""
+        """Name, version and digest of whatever decides: lexicon, weights, thresholds.
+
+        Raises:
+            harness.errors.NotEvaluable: weights are missing; the message says how to get them.
+        """
 
     @abstractmethod
     def label(self, texts: Sequence[str]) -> NDArray[np.int8]:
@@ -36,3 +51,26 @@ class Labeler(ABC):
             records: each structured report as `Report` in JSON, length n; empty where there is none.
         """
         return self.label(texts)
+
+
+class GraphAnnotator(ABC):
+    """Reads report texts for RadGraph's entities and relations."""
+
+    name: ClassVar[str]
+    only_cohort: ClassVar[str | None] = None
+    """The one kind of cohort whose language it knows; None for any."""
+
+    @abstractmethod
+    def signature(self) -> str:
+        """Model type and digest of the weights or files, which this finds but does not load.
+
+        Raises:
+            harness.errors.NotEvaluable: they are missing; the message says how to get them.
+        """
+
+    @abstractmethod
+    def annotate(self, texts: Sequence[str]) -> list[Graph | None]:
+        """The graph of each text; None where it cannot tell. One without words is `EMPTY_GRAPH`.
+
+        A text's graph depends on that text alone.
+        """

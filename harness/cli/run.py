@@ -36,6 +36,13 @@ def add(verbs: Any) -> None:
         help="refuse to run unless this lock (harness lock) still matches",
     )
     verb.add_argument("--workers", type=int, metavar="N", help="candidate processes; default: one a core")
+    verb.add_argument(
+        "--annotations",
+        type=Path,
+        metavar="DIR",
+        help="folder of labels and graphs to share between runs, so that no text is read twice "
+        "(holds words of reports); default: in the run folder",
+    )
     verb.set_defaults(act=act)
 
 
@@ -67,6 +74,7 @@ def act(options: argparse.Namespace) -> int:
                 out=options.out,
                 lock=options.lock,
                 workers=options.workers or default_workers(),
+                annotations=options.annotations,
             ),
             show,
         )

@@ -135,7 +135,7 @@ def _measures(suite: Suite, overall: Sequence[dict[str, Any]]) -> list[dict[str,
         measures.append(
             {
                 "key": key,
-                "signature": measure.signature(),
+                "signature": own[0]["signature"] if own else measure.signature(),
                 "about": (type(measure).__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "),
                 "rows": [{**item, "shown": shown(item["estimate"]), "counts": _counts(item)} for item in own],
                 "plot": forest(rows, f"{key}: values and 95 % intervals") if len(own) > 1 else "",

@@ -31,7 +31,7 @@ class Attributes(Measure):
     """
 
     name = "attributes"
-    reads_labels = False
+    needs = ()
     columns = tuple(f"{value}:{cell}" for value in _VALUES for cell in ("agree", "stated"))
     values = _VALUES
     proportions = MappingProxyType(

@@ -11,7 +11,11 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.annotators.base import Graph
 from harness.report import INDEX, Finding, State, join_sections
+
+Need = Literal["labels", "graphs"]
+"""What some measures need of reports besides texts and labels."""
 
 Section = Literal["findings", "impression", "report"]
 UncertainPolicy = Literal["positive", "negative", "ignore"]
@@ -27,6 +31,8 @@ class Side:
     """Impressions, length n; empty where there is none."""
     labels: NDArray[np.int8]
     """`State` codes, shape (n, 14)."""
+    graphs: Sequence[Graph | None] | None = None
+    """RadGraph JSON, length n, None where there is none; given if a measure of the suite needs it."""
 
     def texts(self, section: Section) -> list[str]:
         """The n texts of a section; "report" is findings and impression."""
@@ -68,8 +74,8 @@ class Measure(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     higher_is_better: ClassVar[bool] = True
-    reads_labels: ClassVar[bool] = True
-    """False: rows are made from the texts alone, so that nothing need be labelled for it."""
+    needs: ClassVar[tuple[Need, ...]] = ("labels",)
+    """What its rows are made from besides the texts; () where these are enough."""
 
     columns: tuple[str, ...]
     """Names of the integer columns of a row."""

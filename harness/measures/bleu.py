@@ -45,7 +45,7 @@ class Bleu(Measure):
     order: ClassVar[int]
     """n-grams of 1 to this many tokens."""
     values = ("value",)
-    reads_labels = False
+    needs = ()
 
     def __init__(
         self, variant: Variant = "coco", tokens: Tokens | None = None, section: Section = "report"

@@ -47,7 +47,7 @@ class DegenerateOutput(WeightedMeasure):
 
     name = "degenerate_output"
     higher_is_better = False
-    reads_labels = False
+    needs = ()
     without_interval = MappingProxyType({"distinct": _NO_INTERVAL, "reference-distinct": _NO_INTERVAL})
 
     def __init__(self, section: Section = "report", training: str | None = None) -> None:

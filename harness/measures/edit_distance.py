@@ -28,7 +28,7 @@ class EditDistance(Measure):
 
     name = "edit_distance"
     higher_is_better = False
-    reads_labels = False
+    needs = ()
     columns = ("distance", "distance_fraction", "studies", "both_empty")
     values = ("value",)
 

@@ -19,7 +19,7 @@ class FailureRate(Measure):
 
     name = "failure_rate"
     higher_is_better = False
-    reads_labels = False
+    needs = ()
     columns = ("failed", "studies")
     values = ("value",)
     proportions = MappingProxyType({"value": Proportion("failed", "studies")})

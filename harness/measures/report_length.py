@@ -21,7 +21,7 @@ class ReportLength(Measure):
     """
 
     name = "report_length"
-    reads_labels = False
+    needs = ()
     columns = ("candidate_words", "reference_words", "studies")
     values = ("candidate", "reference", "ratio")
 

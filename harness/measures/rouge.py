@@ -35,7 +35,7 @@ class RougeL(Measure):
     """
 
     name = "rougeL"
-    reads_labels = False
+    needs = ()
     columns = ("score", "score_fraction", "studies")
     values = ("value",)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import real_reports
 
+import real_reports
 from harness.annotators.accuracy import read_accuracy, shipped_accuracy
 from harness.annotators.rules import RulesLabeler
 from harness.report import INDEX, Finding, State

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from runs import SUITE, run, write_suite
 
 from harness.annotators.rules import RulesLabeler
 from harness.annotators.structured import StructuredLabeler
@@ -8,6 +7,7 @@ from harness.candidates.base import Candidate
 from harness.errors import HarnessError, SuiteError
 from harness.report import FINDINGS, INDEX, Finding, Report, ReportedFinding, State
 from harness.suite import read_suite
+from runs import SUITE, run, write_suite
 
 
 class Claims(Candidate):

@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import SUITES
-from runs import SUITE, write_suite
 
+from conftest import SUITES
 from harness import __version__
 from harness.cli import main, parser
+from runs import SUITE, write_suite
 
 
 def harness(*words, **options):

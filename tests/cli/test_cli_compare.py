@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from runs import SUITE, run, write_suite
 
 from harness.cli import main
 from harness.cohorts.phantom import PhantomCohort
 from harness.testing import Damage, Saboteur
+from runs import SUITE, run, write_suite
 
 COMPARED = (
     SUITE.replace("replicates: 200", "replicates: 1000")

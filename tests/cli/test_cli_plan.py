@@ -1,5 +1,4 @@
 from conftest import SUITES
-
 from harness.cli import main
 
 

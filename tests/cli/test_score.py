@@ -7,14 +7,14 @@ import sys
 
 import numpy as np
 import pytest
-from real_reports import FOLDER, WHY_NOT
-from report_texts import AWKWARD, pairs, value
 
 from harness.cli import main
 from harness.measures.bleu import Bleu4
 from harness.measures.names import named_measure
 from harness.measures.rouge import RougeL
 from harness.score import Pair, score
+from real_reports import FOLDER, WHY_NOT
+from report_texts import AWKWARD, pairs, value
 
 REFERENCES = [
     "Small left pleural effusion. No pneumothorax.",

@@ -2,12 +2,12 @@ import gzip
 
 import numpy as np
 import pytest
-from mimic_layout import REPORT, Layout, small
 
 from harness.cohorts.mimic_cxr import MimicCxrCohort
 from harness.errors import CohortError
 from harness.report import INDEX, Finding, State
 from harness.study import Sex, View
+from mimic_layout import REPORT, Layout, small
 
 
 def exclusions(cohort):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from mimic_layout import small
 
 from harness.cohorts.mimic_cxr_dataset import load_mimic_cxr_dataset
 from harness.errors import CohortError
 from harness.report import INDEX, Finding
+from mimic_layout import small
 
 
 def test_the_keys_of_a_dataset(tmp_path):

@@ -4,7 +4,6 @@ import subprocess
 from html import unescape
 
 import pytest
-from runs import SUITE, run, write_suite
 
 from harness.cohorts.phantom import PhantomCohort
 from harness.dossier.model import build_model
@@ -12,6 +11,7 @@ from harness.dossier.plots import Row, bars, flow, forest
 from harness.dossier.render import render_html, render_pdf, write_dossier
 from harness.errors import LedgerError
 from harness.testing import ConstantReport, Damage, Oracle, Saboteur
+from runs import SUITE, run, write_suite
 
 EVIL = (
     '<script>alert(1)</script> </td></table> "quoted" & {{ 7 * 7 }} url(file:///etc/passwd) '

@@ -1,12 +1,12 @@
 from html import unescape
 
 import pytest
-from runs import run, write_suite
 
 from harness.cohorts.phantom import PhantomCohort
 from harness.dossier.model import build_model
 from harness.dossier.render import render_html
 from harness.testing import Damage, Saboteur
+from runs import run, write_suite
 
 SUITE = """\
 name: groups

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from report_texts import AWKWARD, pairs, value
 
 from harness.annotators.rules import RulesLabeler
 from harness.measures.attributes import Attributes
+from report_texts import AWKWARD, pairs, value
 
 
 def rows(candidate, reference):

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from pycocoevalcap.bleu.bleu import Bleu as CocoBleu
-from report_texts import AWKWARD, pairs, pairs_of_texts, value
 from sacrebleu.metrics import BLEU
 
 from harness.measures.bleu import Bleu1, Bleu2, Bleu3, Bleu4
 from harness.measures.tokens import TOKENIZERS
+from report_texts import AWKWARD, pairs, pairs_of_texts, value
 
 MEASURES = (Bleu1, Bleu2, Bleu3, Bleu4)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from report_texts import labels, pairs, value
 
 from harness.measures.critical_sensitivity import CriticalSensitivity
 from harness.report import State
+from report_texts import labels, pairs, value
 
 REFERENCE = labels(
     {"Pneumothorax": 1, "Fracture": 1}, {"Pneumothorax": 1}, {"Pneumothorax": 2}, {"Pleural Effusion": 3}

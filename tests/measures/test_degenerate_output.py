@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_texts import AWKWARD, pairs, value
 
 from harness.errors import CohortError
 from harness.estimates import Settings, estimate_all
 from harness.measures.degenerate_output import DegenerateOutput
+from report_texts import AWKWARD, pairs, value
 
 NORMAL = "The heart is normal. The lungs are clear."
 

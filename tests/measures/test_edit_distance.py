@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from report_texts import AWKWARD, pairs, texts, value
 
 from harness.measures.edit_distance import EditDistance
+from report_texts import AWKWARD, pairs, texts, value
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
-from report_texts import pairs, value
-
 from harness.measures.failure_rate import FailureRate
+from report_texts import pairs, value
 
 
 def test_it_counts_studies_without_a_usable_report():

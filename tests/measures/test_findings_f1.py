@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from report_texts import labels, pairs, value
 from sklearn.metrics import f1_score
 
 from harness.measures.findings_f1 import FindingsF1
 from harness.report import COMPETITION, FINDINGS, INDEX, State
+from report_texts import labels, pairs, value
 
 FIVE = [INDEX[finding] for finding in COMPETITION]
 states = st.sampled_from([int(state) for state in State if state != State.NOT_COVERED])

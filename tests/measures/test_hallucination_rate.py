@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from report_texts import labels, pairs, value
 
 from harness.measures.hallucination_rate import HallucinationRate
 from harness.report import State
+from report_texts import labels, pairs, value
 
 
 def of(candidate, reference, texts=None, **options):

@@ -1,8 +1,8 @@
 import numpy as np
-from report_texts import labels, pairs, value
 
 from harness.measures.negation_flips import NegationFlips
 from harness.report import State
+from report_texts import labels, pairs, value
 
 
 def of(candidate, reference):

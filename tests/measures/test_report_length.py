@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from report_texts import pairs, value
 
 from harness.measures.report_length import ReportLength
+from report_texts import pairs, value
 
 
 def test_words_are_counted_as_they_stand():

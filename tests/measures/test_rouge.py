@@ -1,11 +1,11 @@
 import pytest
 from hypothesis import given, settings
 from pycocoevalcap.rouge.rouge import Rouge
-from report_texts import AWKWARD, pairs, pairs_of_texts, value
 from rouge_score.rouge_scorer import RougeScorer
 
 from harness.measures.rouge import RougeL
 from harness.measures.tokens import TOKENIZERS
+from report_texts import AWKWARD, pairs, pairs_of_texts, value
 
 STEMMED, PLAIN = (RougeScorer(["rougeL"], use_stemmer=stem) for stem in (True, False))
 

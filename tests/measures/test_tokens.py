@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_texts import AWKWARD, texts
 from rouge_score.tokenizers import DefaultTokenizer
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from harness.measures.tokens import TOKENIZERS, Vocabulary
+from report_texts import AWKWARD, texts
 
 STEMMED, PLAIN, SACREBLEU = DefaultTokenizer(True), DefaultTokenizer(False), Tokenizer13a()
 
