@@ -43,8 +43,9 @@ Floats = NDArray[np.float64]
 
 CORRELATIONS: Final = (0.0, 0.2, 0.5)
 RATES: Final = (0.5, 0.8, 0.9, 0.95, 0.98, 0.995)
-SIZES: Final = {"1-4": ([1, 2, 3, 4], [0.6, 0.25, 0.1, 0.05]), "5": ([5], [1.0])}
-"""Studies of a patient, and how often: as in a screening population, and as in an intensive care one."""
+SIZES: Final = {"1": ([1], [1.0]), "1-4": ([1, 2, 3, 4], [0.6, 0.25, 0.1, 0.05]), "5": ([5], [1.0])}
+"""Studies of a patient, and how often: one; as in a screening population, and as in an intensive care one."""
+CELLS: Final = [(kind, r) for kind in SIZES for r in CORRELATIONS if kind != "1" or r == 0]
 LOWEST: Final = 0.935
 ALPHA: Final = 0.05
 
@@ -301,9 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{n} studies, {kind} a patient, r = {r}": [
                     (proportion_coverage, (kind, n, rate, r, many)) for rate in RATES
                 ]
-                for kind in SIZES
+                for kind, r in CELLS
                 for n in (150, 500)
-                for r in CORRELATIONS
             },
             heads,
             covers,
@@ -347,9 +347,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{n} positives, {kind} a patient, r = {r}": [
                     (pass_rate, (kind, truth, n, r, many if truth == 0.98 else few)) for truth in truths
                 ]
-                for kind in SIZES
+                for kind, r in CELLS
                 for n in (149, 300, 1000)
-                for r in CORRELATIONS
             },
             [f"{truth:g}" for truth in truths],
             lambda value, name, head, cell: float(head) > 0.98 or within(value, ALPHA, cell[1][-1]),
