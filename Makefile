@@ -2,7 +2,8 @@
 # make test   all tests, from a fresh machine
 # make lint   ruff, mypy --strict, the import contract
 # make bench  speed, as ratios to peers in the same run
-.PHONY: demo test lint bench clean
+# make validate  the intervals' coverage and the gate's own error rates, by simulation
+.PHONY: demo test lint bench validate clean
 .DEFAULT_GOAL := demo
 
 PYTHON ?= python3
@@ -18,7 +19,7 @@ demo: .venv/ready
 	@bash .ci/demo $(DEMO)
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .
@@ -28,6 +29,9 @@ lint: .venv/ready
 
 bench: .venv/ready
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+validate: .venv/ready
+	$(BIN)/python benchmarks/validate_statistics.py
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """RadGraph beside the package's own inference, in one run, with a BERT-base-sized random checkpoint.
 
-    python benchmarks/bench_radgraph.py [--reports 64]
+    python benchmarks/bench_radgraph.py [--reports 48]
 
 The weights are random but small, so that few spans are called entities, as in real reports; what is
 timed does not depend on them otherwise. Also: 4,000 short phantom texts through the small shipped
@@ -69,38 +69,41 @@ def timed(work: Any) -> tuple[float, Any]:
 def main() -> int:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--reports", type=int, default=64)
+    parser.add_argument("--reports", type=int, default=48)
     options = parser.parse_args()
     import radgraph
 
     source = described(99)
     texts = [next(source)[0] for _ in range(4000)]
-    some = list(dict.fromkeys(text for text in texts if len(text.split()) > 20))[: options.reports]
+    short = list(dict.fromkeys(text for text in texts if len(text.split()) > 20))[: 2 * options.reports]
+    # Phantom reports are short; two of them are as long as the usual report of a hospital.
+    sets = [short[: options.reports], [f"{a}\n{b}" for a, b in zip(short[::2], short[1::2], strict=True)]]
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    ratios = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = write_checkpoint(Path(temporary))
         package = radgraph.RadGraph(model_type="radgraph-xl", model_cache_dir=temporary)
         ours = RadGraph("radgraph-xl", str(folder))
         for annotator in (package, ours.annotate):
-            annotator(some[:2])  # loads and warms up
-        theirs_s, theirs = timed(lambda: package(some))
-        ours_s, graphs = timed(lambda: ours.annotate(some))
-    same = all(
-        graph == {key: theirs[str(number)][key] for key in ("text", "entities")}
-        for number, graph in enumerate(graphs)
-    )
-    words = sum(len(text.split()) for text in some) / len(some)
-    entities = sum(len(graph["entities"]) for graph in graphs) / len(graphs)
-    print(f"{len(some)} reports of {words:.0f} words, {entities:.0f} entities each, on {device}, "
-          f"{torch.get_num_threads()} threads")  # fmt: skip
-    print(f"  package   {len(some) / theirs_s:8.1f} reports a second")
-    print(f"  harness   {len(some) / ours_s:8.1f} reports a second, {theirs_s / ours_s:.2f} times as fast, "
-          f"graphs {'identical' if same else 'DIFFERENT'}")  # fmt: skip
+            annotator(short[:2])  # loads and warms up
+        for some in sets:
+            theirs_s, theirs = timed(lambda some=some: package(some))
+            ours_s, graphs = timed(lambda some=some: ours.annotate(some))
+            same = all(
+                graph == {key: theirs[str(number)][key] for key in ("text", "entities")}
+                for number, graph in enumerate(graphs)
+            )
+            words = sum(len(text.split()) for text in some) / len(some)
+            print(f"{len(some)} reports of {words:.0f} words on {device}, {torch.get_num_threads()} threads")
+            print(f"  package   {len(some) / theirs_s:8.1f} reports a second")
+            print(f"  harness   {len(some) / ours_s:8.1f} reports a second, {theirs_s / ours_s:.2f} times as "
+                  f"fast, graphs {'identical' if same else 'DIFFERENT'}")  # fmt: skip
+            ratios.append(theirs_s / ours_s if same else 0.0)
     phantom = PhantomRadGraph()
     phantom.annotate(texts[:2])
     seconds, _ = timed(lambda: phantom.annotate(texts))
     print(f"{len(texts):,} phantom texts through the shipped checkpoint: {seconds:.1f} s")
-    return 0 if same and theirs_s / ours_s >= FLOOR[device] else 1
+    return 0 if min(ratios) >= FLOOR[device] else 1
 
 
 if __name__ == "__main__":

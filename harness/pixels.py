@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import ImageFile, ImageOps, UnidentifiedImageError
 
 from harness.errors import CohortError
 
@@ -21,6 +21,8 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
     Raises:
         CohortError: the file is missing, truncated or not a picture.
     """
+    # The PDF engine sets this for the whole process; a picture cut short must not pass as grey.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with Pillow.open(path) as picture:
             # A 16-bit picture must be scaled, not clipped, on its way to grey values.

@@ -110,42 +110,48 @@ class Chexbert(Labeler):
 
         from harness.annotators.chexbert_model import load_network
 
-        network = load_network(file, BertConfig.from_pretrained(str(encoder)))
-        self._tokenizer = AutoTokenizer.from_pretrained(str(encoder), use_fast=True)
+        try:
+            config = BertConfig.from_pretrained(str(encoder))
+            tokenizer = AutoTokenizer.from_pretrained(str(encoder), use_fast=True)
+        except (OSError, ValueError, TypeError) as error:
+            raise NotEvaluable(
+                f"{encoder}: no whole base encoder: {type(error).__name__}; fetch it anew"
+            ) from None
+        network = load_network(file, config)
         self._network = network.to("cuda" if torch.cuda.is_available() else "cpu")
+        self._tokenizer = tokenizer
 
     def _find(self) -> tuple[Path, Path]:
         """The checkpoint, and the folder of its encoder's configuration and tokenizer."""
         if find_spec("torch") is None or find_spec("transformers") is None:
             raise NotEvaluable('CheXbert needs torch and transformers: pip install "harness[models]"')
-        file = Path(self.path)
+        file: Path | None = Path(self.path)
         if self.path.startswith(HUB):
             repository, _, name = self.path.removeprefix(HUB).rpartition("/")
-            file = _fetched(repository) / name
-        if not file.is_file():
+            file = _fetched(repository, name)
+        if file is None or not file.is_file():
             raise NotEvaluable(f"no CheXbert checkpoint at {self.path}.\n{_REMEDY}")
-        encoder = file.parent / "encoder"
-        if not (encoder / "config.json").is_file():
-            encoder = _fetched(ENCODER)
-        if not (encoder / "config.json").is_file():
+        beside = file.parent / "encoder" / "config.json"
+        config = beside if beside.is_file() else _fetched(ENCODER, "config.json")
+        if config is None:
             raise NotEvaluable(f"no base encoder for {self.path}.\n{_REMEDY}")
-        return file, encoder
+        return file, config.parent
 
 
-def _fetched(repository: str) -> Path:
-    """The folder of what was fetched of a hub repository; one that is not there if nothing was."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+def _fetched(repository: str, name: str) -> Path | None:
+    """A file of a hub repository that was fetched before."""
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        return Path(snapshot_download(repository, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
-        return Path(repository) / "not fetched"
+    found = try_to_load_from_cache(repository, name)
+    return Path(found) if isinstance(found, str) else None
 
 
 def _window(encoder: Path) -> int:
-    config: dict[str, Any] = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    return int(config.get("max_position_embeddings", 512))
+    try:
+        config: dict[str, Any] = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
+        return int(config.get("max_position_embeddings", 512))
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise NotEvaluable(f"{encoder / 'config.json'}: not a BERT's configuration; fetch it anew") from None
 
 
 def _windows(pieces: Sequence[int], size: int, stop: int) -> Iterator[Sequence[int]]:

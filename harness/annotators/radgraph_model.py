@@ -13,6 +13,7 @@ import contextlib
 import io
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,7 +32,9 @@ _PAIRS_AT_ONCE: Final = 8192
 _ROW_TOKENS: Final = 4096
 """Wordpieces of one pass of the encoder, padding included."""
 _JOINED_WORDS: Final = 2048
-"""Longer reports are parsed in parts of so many words: pairs of spans grow with the square."""
+_PART_WORDS: Final = 256
+"""Reports of more words than `_JOINED_WORDS` are parsed in parts of so many: pairs of spans grow with the
+square of the length, and a report of a book's length must not hold up a run for days."""
 
 Ints = NDArray[np.int64]
 
@@ -114,9 +117,10 @@ class Network:
     def parse(self, reports: Sequence[Sequence[str]]) -> list[Graph]:
         """The graphs of reports, given as words; none may be without words."""
         parts = [
-            (number, list(words[start : start + _JOINED_WORDS]))
+            (number, list(words[start : start + size]))
             for number, words in enumerate(reports)
-            for start in range(0, len(words), _JOINED_WORDS)
+            for size in (_PART_WORDS if len(words) > _JOINED_WORDS else _JOINED_WORDS,)
+            for start in range(0, len(words), size)
         ]
         found: list[tuple[list[Any], list[Any]]] = [([], [])] * len(parts)
         for group in groups([len(words) for _, words in parts], _WORDS_AT_ONCE):
@@ -273,7 +277,9 @@ class Network:
 
 def build_dygie(checkpoint: Checkpoint) -> tuple[Any, Any]:
     """The package's network with random weights, as its own loader builds it, and its tokenizer."""
-    with contextlib.redirect_stdout(io.StringIO()):  # the package prints as it is imported
+    # The package prints as it is imported, and switches warnings on for everybody.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         from radgraph.allennlp.data import Vocabulary
         from radgraph.allennlp.modules import text_field_embedders, token_embedders
         from radgraph.dygie.models import dygie

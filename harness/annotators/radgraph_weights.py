@@ -39,10 +39,13 @@ class Checkpoint:
     @property
     def window(self) -> int:
         """How many wordpieces, special ones included, the encoder reads at once."""
-        length = self.config["dataset_reader"]["token_indexers"]["bert"].get("max_length")
-        if length is None:
-            length = json.loads((self.encoder / "config.json").read_text())["max_position_embeddings"]
-        return int(length)
+        try:
+            length = self.config["dataset_reader"]["token_indexers"]["bert"].get("max_length")
+            if length is None:
+                length = json.loads((self.encoder / "config.json").read_text())["max_position_embeddings"]
+            return int(length)
+        except (OSError, ValueError, KeyError, TypeError):
+            raise NotEvaluable(f"{self.encoder}: no whole base encoder; fetch it anew") from None
 
     def digest(self) -> str:
         """SHA-256 (hex) over everything that decides: weights, labels, settings, tokenizer."""

@@ -119,7 +119,9 @@ def _eliasziw_donner(table: Floats, apart: Floats) -> float:
     typical = mean - ((size - mean) ** 2).sum() / (clusters * (clusters - 1) * mean)
     between = ((table - share[:, None] * size) ** 2 / size).sum() / clusters
     within = (table * (size - table) / size).sum() / (clusters * (mean - 1))
-    pooled = (between - within) / (between + (typical - 1) * within)
+    spread = between + (typical - 1) * within
+    # Where every pair is alike nothing can be estimated; a cluster then counts as a single pair.
+    pooled = (between - within) / spread if spread > 0 else 1.0
     if pooled <= 0:  # an estimate below 0 counts as 0: clusters cannot add to what is known
         return float(plain)
     # ... then that of the discordant pairs among themselves.

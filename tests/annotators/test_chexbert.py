@@ -223,6 +223,28 @@ def test_a_missing_encoder_tells_how_to_get_it(tmp_path: Path) -> None:
     shutil.rmtree(file.parent / "encoder")
     with pytest.raises(NotEvaluable, match="no base encoder"):
         Chexbert(str(file)).signature()
+    (file.parent / "encoder").mkdir()
+    (file.parent / "encoder" / "config.json").write_text("[]")
+    with pytest.raises(NotEvaluable, match="not a BERT's configuration"):
+        Chexbert(str(file)).signature()
+    (file.parent / "encoder" / "config.json").write_text("{}")
+    with pytest.raises(NotEvaluable, match=r"no whole base encoder|cannot be loaded as CheXbert"):
+        Chexbert(str(file)).label(["Normal."])
+
+
+def test_a_checkpoint_fetched_from_the_hub_is_found(tmp_path: Path, held_out: Any, labeler: Any) -> None:
+    for repository, source in (("someone/weights", FILE), ("bert-base-uncased", SHIPPED / "encoder")):
+        root = tmp_path / "no-cache" / f"models--{repository.replace('/', '--')}"
+        (root / "refs").mkdir(parents=True)
+        (root / "refs" / "main").write_text("0" * 40)
+        snapshot = root / "snapshots" / ("0" * 40)
+        snapshot.mkdir(parents=True)
+        for file in [source] if source.is_file() else source.iterdir():
+            shutil.copy(file, snapshot)
+    fetched = Chexbert("hub:someone/weights/chexbert.pth")
+    assert fetched.signature() == labeler.signature()
+    texts = held_out[0][:10]
+    np.testing.assert_array_equal(fetched.label(texts), labeler.label(texts))
 
 
 class _Harm:

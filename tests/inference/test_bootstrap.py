@@ -213,3 +213,28 @@ def test_refuses_other_misuse():
         Bootstrap(clusters, 10, 0).distributions([(rows, rate)], [np.ones(len(rows))])
     with pytest.raises(ValueError, match="scheme must be one of"):
         Bootstrap(clusters, 10, 0, "bayesian")
+
+
+def test_guarded_is_bca_where_enough_clusters_bear_on_the_value():
+    rows, clusters = study_rows(9)
+    [[distribution]] = Bootstrap(clusters, 800, 1).distributions([(rows, both)])
+    for place in (0, 1):
+        assert distribution.guarded_interval(place) == distribution.interval(place)
+        assert distribution.guarded_interval(place, 0.9, "lower") == distribution.interval(
+            place, 0.9, "bca", "lower"
+        )
+
+
+@pytest.mark.parametrize(("erring", "defined"), [(1, False), (3, False), (6, True), (40, True)])
+def test_guarded_is_undefined_where_few_clusters_bear_on_the_value(erring, defined):
+    # So many of 200 clusters err, all by as much: as many bear on the rate.
+    rows = np.array([[int(k >= erring), 1] for k in range(200)])
+    [[distribution]] = Bootstrap(np.arange(200), 800, 1).distributions([(rows, rate)])
+    found = distribution.guarded_interval(0)
+    assert math.isnan(found.low) != defined
+    assert ("nearly all variation comes from" in found.reason) != defined
+    assert not math.isnan(distribution.interval(0).low) or erring == 1
+
+
+def test_no_statistics_give_no_distributions():
+    assert Bootstrap(["a", "b"], 10, 0).distributions([], [None]) == [[]]

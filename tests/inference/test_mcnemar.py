@@ -88,6 +88,11 @@ def test_eliasziw_donner_never_finds_more_than_mcnemar(rows):
     assert clustered_mcnemar_test(a, b, c, d, "eliasziw-donner").statistic <= plain.statistic + 1e-9
 
 
+def test_where_every_pair_is_alike_a_cluster_counts_as_one_pair():
+    found = clustered_mcnemar_test([0] * 5, [3] * 5, [0] * 5, [0] * 5, "eliasziw-donner")
+    assert found.statistic == pytest.approx(5)
+
+
 def test_one_pair_a_cluster_is_mcnemar():
     b, c = [1] * 4 + [0] * 16, [0] * 9 + [1] * 11
     rest = [1 - one - other for one, other in zip(b, c, strict=True)]
