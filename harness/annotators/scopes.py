@@ -26,6 +26,8 @@ _ON: Final = frozenset(
     ("likely", "xxxx", "probably", "presumably", "may", "could", "is", "are", "represents", "reflects")
 )
 """After "and": the statement goes on about the same thing."""
+_SAME: Final = frozenset(("due", "related", "secondary", "which", "is", "are", "persists", "persist"))
+"""First words of the stops after which a statement is still about the same thing."""
 _NO: Final = frozenset(("no", "not", "without", "w/o", "nor", "never"))
 
 
@@ -101,14 +103,15 @@ class Scopes:
         if alone is State.UNCERTAIN and reading.state is not State.NEGATIVE:
             for cue in self.cues:
                 if "explained" in cue.tags and cue.first >= match.last:
-                    between = self.words[match.last : cue.first]
-                    if not self._another(between):
+                    if not self._another(match.last, cue.first):
                         return Reading(State.NOT_MENTIONED, cue)
         return self._after(match, last, reading)
 
-    @staticmethod
-    def _another(between: Sequence[str]) -> bool:
-        """Whether the words after these speak of another thing: not in "and likely reflects X"."""
+    def _another(self, first: int, last: int) -> bool:
+        """Whether words [first, last) turn to another thing: not in "and likely reflects X"."""
+        between = self.words[first:last]
+        if any(first <= stop < last and self.words[stop] not in _SAME for stop in self.stops):
+            return True
         following = [after for word, after in pairwise(between) if word == "and"]
         return "or" in between or between[-1:] == ("and",) or not _ON.issuperset(following)
 
