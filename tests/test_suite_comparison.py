@@ -69,5 +69,5 @@ def test_each_mistake_is_told(tmp_path, old, new, told):
 
 
 def test_without_fairlearn_the_remedy_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.suite.find_spec", lambda name: None)
+    monkeypatch.setattr("harness.suite_checks.find_spec", lambda name: None)
     assert 'pip install "harness[fairness]"' in problems(tmp_path, WHOLE)
