@@ -102,9 +102,9 @@ class Scopes:
         reading = self._before(match, first, alone)
         if alone is State.UNCERTAIN and reading.state is not State.NEGATIVE:
             for cue in self.cues:
-                if "explained" in cue.tags and cue.first >= match.last:
-                    if not self._another(match.last, cue.first):
-                        return Reading(State.NOT_MENTIONED, cue)
+                explains = "explained" in cue.tags and cue.first >= match.last
+                if explains and not self._another(match.last, cue.first):
+                    return Reading(State.NOT_MENTIONED, cue)
         return self._after(match, last, reading)
 
     def _another(self, first: int, last: int) -> bool:
