@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import io
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from harness.dossier.fairness import fairness
 from harness.dossier.plots import Row, bars, flow, forest
 from harness.gate import counts_of, interval, judge, must_be, shown
 from harness.ledger import Ledger
+from harness.measures.base import Measure
 from harness.measures.critical_sensitivity import CriticalSensitivity
 from harness.report import CRITICAL, FINDINGS
 from harness.suite import Suite, read_suite
@@ -136,12 +138,21 @@ def _measures(suite: Suite, overall: Sequence[dict[str, Any]]) -> list[dict[str,
             {
                 "key": key,
                 "signature": own[0]["signature"] if own else measure.signature(),
-                "about": (type(measure).__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "),
+                "about": _about(measure),
                 "rows": [{**item, "shown": shown(item["estimate"]), "counts": _counts(item)} for item in own],
-                "plot": forest(rows, f"{key}: values and 95 % intervals") if len(own) > 1 else "",
+                # The axis is that of rates; words a report have a table alone.
+                "plot": forest(rows, f"{key}: values and 95 % intervals")
+                if len(own) > 1 and all(0 <= (row.value or 0) <= 1 for row in rows)
+                else "",
             }
         )
     return measures
+
+
+def _about(measure: Measure) -> str:
+    """The first paragraph of what the measure says of itself."""
+    told = inspect.cleandoc(type(measure).__doc__ or "").split("\n\n")[0]
+    return " ".join(told.replace("`", "").split())
 
 
 def _counts(item: dict[str, Any]) -> str:

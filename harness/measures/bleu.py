@@ -101,25 +101,25 @@ class Bleu(Measure):
 
 
 class Bleu1(Bleu):
-    """Corpus BLEU-1; see `Bleu`."""
+    """Corpus BLEU-1: clipped n-gram counts and lengths are added up before the score is formed."""
 
     name, order = "bleu1", 1
 
 
 class Bleu2(Bleu):
-    """Corpus BLEU-2; see `Bleu`."""
+    """Corpus BLEU-2: clipped n-gram counts and lengths are added up before the score is formed."""
 
     name, order = "bleu2", 2
 
 
 class Bleu3(Bleu):
-    """Corpus BLEU-3; see `Bleu`."""
+    """Corpus BLEU-3: clipped n-gram counts and lengths are added up before the score is formed."""
 
     name, order = "bleu3", 3
 
 
 class Bleu4(Bleu):
-    """Corpus BLEU-4; see `Bleu`."""
+    """Corpus BLEU-4: clipped n-gram counts and lengths are added up before the score is formed."""
 
     name, order = "bleu4", 4
 
