@@ -1,6 +1,6 @@
 """RadGraph beside the package's own inference, in one run, with a BERT-base-sized random checkpoint.
 
-    python benchmarks/bench_radgraph.py [--reports 48]
+    python benchmarks/bench_radgraph.py [--reports 32]
 
 The weights are random but small, so that few spans are called entities, as in real reports; what is
 timed does not depend on them otherwise. Also: 4,000 short phantom texts through the small shipped
@@ -29,6 +29,7 @@ from harness.annotators.radgraph_model import build_dygie
 from harness.annotators.radgraph_weights import Checkpoint
 from harness.data_files import data_path
 
+REPEATS = 3
 FLOOR = {"cpu": 1.5, "cuda": 8.0}
 
 
@@ -69,7 +70,7 @@ def timed(work: Any) -> tuple[float, Any]:
 def main() -> int:
     """Prints the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--reports", type=int, default=48)
+    parser.add_argument("--reports", type=int, default=32)
     options = parser.parse_args()
     import radgraph
 
@@ -87,8 +88,11 @@ def main() -> int:
         for annotator in (package, ours.annotate):
             annotator(short[:2])  # loads and warms up
         for some in sets:
-            theirs_s, theirs = timed(lambda some=some: package(some))
-            ours_s, graphs = timed(lambda some=some: ours.annotate(some))
+            # In turns, and the faster of each: other work on the machine must not decide.
+            turns = [(timed(lambda some=some: package(some)), timed(lambda some=some: ours.annotate(some)))
+                     for _ in range(REPEATS)]  # fmt: skip
+            theirs_s, ours_s = (min(turn[side][0] for turn in turns) for side in (0, 1))
+            theirs, graphs = turns[0][0][1], turns[0][1][1]
             same = all(
                 graph == {key: theirs[str(number)][key] for key in ("text", "entities")}
                 for number, graph in enumerate(graphs)

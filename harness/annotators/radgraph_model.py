@@ -32,7 +32,7 @@ _PAIRS_AT_ONCE: Final = 8192
 _ROW_TOKENS: Final = 4096
 """Wordpieces of one pass of the encoder, padding included."""
 _JOINED_WORDS: Final = 2048
-_PART_WORDS: Final = 256
+_PART_WORDS: Final = 128
 """Reports of more words than `_JOINED_WORDS` are parsed in parts of so many: pairs of spans grow with the
 square of the length, and a report of a book's length must not hold up a run for days."""
 
