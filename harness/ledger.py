@@ -53,7 +53,9 @@ class Ledger:
         """
         self.root = root
         if not (root / "run.json").exists():
-            raise LedgerError(f"{root}: no run here (no run.json); make one with: harness run")
+            inside = sorted(path.parent for path in root.glob("*/run.json"))
+            hint = f"did you mean {inside[0]}?" if inside else "make one with: harness run"
+            raise _misuse(f"{root}: no run here (no run.json); {hint}")
         self.log = Chain(root / "log.jsonl")
         try:
             self.identity: dict[str, Any] = json.loads((root / "run.json").read_bytes())
@@ -92,7 +94,7 @@ class Ledger:
                 key for key in {*identity, *ledger.identity} if identity.get(key) != ledger.identity.get(key)
             )
             if different:
-                raise _in_use(
+                raise _misuse(
                     f"{root}: holds another run; different: {', '.join(different)}. "
                     "Name a new folder, or remove this one"
                 )
@@ -240,12 +242,12 @@ def _only_writer(root: Path) -> Iterator[None]:
         root.mkdir(parents=True, exist_ok=True)
         stream = (root / "lock").open("w")
     except OSError as error:
-        raise _in_use(f"{root}: cannot be written: {error.strerror}; name another folder") from None
+        raise _misuse(f"{root}: cannot be written: {error.strerror}; name another folder") from None
     with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise _in_use(f"{root}: another process is writing this run") from None
+            raise _misuse(f"{root}: another process is writing this run") from None
         yield
 
 
@@ -253,14 +255,14 @@ def _begin(root: Path, identity: dict[str, Any], suite_text: bytes) -> None:
     """Writes suite, log and identity, in this order: without the last there is no run yet."""
     begun = {"suite.yaml", "log.jsonl", "run.json.tmp", "suite.yaml.tmp", "lock"}
     if {item.name for item in root.iterdir()} - begun:
-        raise _in_use(f"{root}: is not empty and holds no run; name a new folder")
+        raise _misuse(f"{root}: is not empty and holds no run; name a new folder")
     (root / "log.jsonl").unlink(missing_ok=True)
     write_atomically(root / "suite.yaml", suite_text)
     Chain(root / "log.jsonl").append("started", identity=digest_value(identity))
     write_atomically(root / "run.json", canonical_json(identity).encode())
 
 
-def _in_use(message: str) -> LedgerError:
+def _misuse(message: str) -> LedgerError:
     error = LedgerError(message)
     error.exit_code = 2
     return error

@@ -60,6 +60,8 @@ def check_lock(path: Path | None, suite: Suite, cohort_digest: str | None) -> di
     if not whole:
         raise SuiteError([f"{path}: was changed after it was written"])
     remedy = "undo the change, or lock anew under another name and say why in the protocol"
+    if lock["suite_name"] != suite.name:
+        raise SuiteError([f"{path}: is the lock of suite {lock['suite_name']}, not of {suite.name}"])
     if lock["suite"] != suite.digest():
         raise SuiteError([f"{path}: suite {suite.name} was changed after it was locked; {remedy}"])
     if cohort_digest is not None and lock["cohort"] != cohort_digest:

@@ -26,8 +26,8 @@ def load(kind: Kind, name: str) -> Any:
     found = installed(kind)
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise PluginError(f"{name}: no such {kind[:-1]}{hint} Installed: {', '.join(found) or 'none'}")
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise PluginError(f"{name}: no such {kind[:-1]}; {hint}Installed: {', '.join(found) or 'none'}")
     try:
         return found[name].load()
     except ImportError as error:

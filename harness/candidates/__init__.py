@@ -19,6 +19,8 @@ def open_candidate(locator: str) -> Candidate:
         PluginError: no such kind. CandidateError: a bad option or path.
     """
     kind, _, rest = locator.partition(":")
+    if not rest and Path(kind).is_file():
+        raise CandidateError(f"{locator}: name a candidate as KIND:PATH, such as predictions:{locator}")
     path, _, query = rest.partition("?")
     cls = load("candidates", kind)
     parameters = inspect.signature(cls).parameters

@@ -26,7 +26,7 @@ def add(verbs: Any) -> None:
         "--cohort",
         required=True,
         metavar="KIND:PATH",
-        help="on whom: phantom:DIR, mimic-cxr:DIR, manifest:FILE; options after ?",
+        help="on whom: phantom:DIR, mimic-cxr:DIR, openi:DIR, manifest:FILE; options after ?",
     )
     verb.add_argument("--out", required=True, type=Path, metavar="RUN", help="run folder")
     verb.add_argument(

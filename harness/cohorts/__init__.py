@@ -24,7 +24,8 @@ def open_cohort(locator: str, **wanted: Any) -> Cohort:
     """
     kind, colon, rest = locator.partition(":")
     if not colon or not rest:
-        raise CohortError(f"{locator}: name a cohort as KIND:PATH, such as phantom:cohorts/demo")
+        example = f"manifest:{locator}" if Path(locator).is_file() else "phantom:cohorts/demo"
+        raise CohortError(f"{locator}: name a cohort as KIND:PATH, such as {example}")
     path, _, query = rest.partition("?")
     cls = load("cohorts", kind)
     known = [name for name in inspect.signature(cls).parameters if name not in ("root", "path")]
@@ -36,6 +37,8 @@ def open_cohort(locator: str, **wanted: Any) -> Cohort:
             )
     for name in options:
         if name not in known:
-            raise CohortError(f"{locator}: a {kind} cohort has no option {name}; it has {', '.join(known)}")
+            who = f"; the suite asks for it: take cohort.{name} out of a copy" if name in wanted else ""
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise CohortError(f"{locator}: cohort kind {kind} has no option {name}; {has}{who}")
     cohort: Cohort = cls(Path(path), **options)
     return cohort

@@ -284,9 +284,15 @@ def _by_patient(table: Ints, patients: Sequence[str]) -> tuple[Floats, Floats]:
 
 
 def _score_tests(scores: tuple[Floats, Floats], place: int, patients: Sequence[str]) -> dict[str, TestResult]:
-    """Tests on the scores of single studies, where both arms have one."""
+    """Tests on the scores of single studies; none where an arm's own answers decide which have one.
+
+    A study in which one arm invents a finding and the other does not has an F1 in one arm alone: left
+    out, a test would see nothing of inventions.
+    """
     new, old = (each[:, place] for each in scores)
-    known = ~np.isnan(new) & ~np.isnan(old)
+    known = ~np.isnan(new)
+    if (known != ~np.isnan(old)).any():
+        return {}
     of = np.asarray(patients)[known]
     return {
         "t": paired_t_test(new[known], old[known], of),
