@@ -114,7 +114,7 @@ def bootstrap_coverage(
                 covered += math.isnan(interval.low)
             else:
                 covered += not (rate < interval.low or rate > interval.high)
-    return covered / draws
+    return covered / (together * math.ceil(draws / together))
 
 
 def _f1(totals: Floats) -> Floats:

@@ -108,7 +108,7 @@ def power_mcnemar(
     Raises:
         ValueError: probabilities that are negative or sum to more than 1, or alpha outside (0, 1).
     """
-    _check_discordant(first_only, second_only, pairs, alpha)
+    first_only, second_only = _discordant(first_only, second_only, pairs, alpha)
     discordant = first_only + second_only
     if discordant == 0:
         return 0.0
@@ -181,7 +181,7 @@ def power_non_inferiority(
         ValueError: probabilities that are negative or sum to more than 1, or a margin or alpha
             outside (0, 1).
     """
-    _check_discordant(first_only, second_only, pairs, alpha)
+    first_only, second_only = _discordant(first_only, second_only, pairs, alpha)
     _check_probability("margin", margin)
     if pairs == 0:
         return 0.0
@@ -212,8 +212,10 @@ def _check_probability(name: str, value: float) -> None:
         raise ValueError(f"{name} must lie between 0 and 1, not {value!r}")
 
 
-def _check_discordant(first_only: float, second_only: float, pairs: int, alpha: float) -> None:
+def _discordant(first_only: float, second_only: float, pairs: int, alpha: float) -> tuple[float, float]:
     check_counts(pairs=pairs)
     _check_probability("alpha", alpha)
     if not (first_only >= 0 and second_only >= 0 and first_only + second_only <= 1):
         raise ValueError("the shares of discordant pairs must not be negative, nor sum to more than 1")
+    # SciPy's binomial overflows near the smallest floating-point numbers; so rare is never.
+    return (first_only if first_only > 1e-15 else 0.0), (second_only if second_only > 1e-15 else 0.0)

@@ -94,6 +94,11 @@ def test_powers_are_probabilities(first, second, pairs):
     assert 0 <= power_non_inferiority(first, second, pairs, 0.1) <= 1
 
 
+def test_the_rarest_of_shares_is_never():
+    assert power_mcnemar(5e-324, 0.2, 20) == power_mcnemar(0.0, 0.2, 20)
+    assert power_non_inferiority(1e-310, 0.0, 2, 0.1) == power_non_inferiority(0.0, 0.0, 2, 0.1)
+
+
 def test_exact_mcnemar_holds_its_level():
     assert power_mcnemar(0.15, 0.15, 100) <= 0.05
 
