@@ -108,6 +108,8 @@ def markdown(results: dict[str, Any], verdict: Verdict) -> str:
         cells = (item.id, shown(item.estimate), interval(item), shown(item.bound), must_be(item),
                  counts_of(item), f"**{item.status}**")  # fmt: skip
         lines.append("| " + " | ".join(cells) + " |")
+    unmet = [item for item in verdict.decisions if item.status is not Status.PASS]
+    lines += ["", *(f"- {item.id}: {item.reason}" for item in unmet)]
     lines += ["", *(f"{line}  " for line in labeler_lines(results))]
     for item in verdict.decisions:
         if item.groups:

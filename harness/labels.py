@@ -198,6 +198,10 @@ def _read_truth(path: Path, id_column: str) -> tuple[dict[str, list[State]], lis
             raise HarnessError(f"{path}:{line}: no column {id_column} (there: {', '.join(record)})")
         if not truth:
             findings = [finding for finding in FINDINGS if finding in record]
+            written_otherwise = {finding.lower(): finding for finding in FINDINGS if finding not in record}
+            for column in record:
+                if right := written_otherwise.get(column.strip().lower().replace("_", " ")):
+                    raise HarnessError(f"{path}: unknown column {column}; did you mean {right}?")
             if not findings:
                 raise HarnessError(f"{path}: has none of CheXpert's 14 columns, such as {FINDINGS[9]}")
         name = _id(path, line, record, id_column)

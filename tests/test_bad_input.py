@@ -217,8 +217,31 @@ def test_a_run_folder_of_another_suite(desk):
 
 def test_gate_and_report_on_what_is_no_run(desk):
     for verb in ("gate", "report"):
-        assert main([verb, str(desk.root / "absent")]) == 3
+        assert main([verb, str(desk.root / "absent")]) == 2
         assert "no run here" in told(desk)
+    assert desk.run() == 0
+    assert main(["gate", str(desk.root)]) == 2, "a folder above the run folder"
+    assert f"did you mean {desk.root / 'run'}?" in told(desk)
+
+
+def test_a_slice_that_the_cohort_does_not_tell_is_said(desk):
+    suite = write_suite(desk.root, TEXT_SUITE.replace("criteria:", "slices: [gender]\ncriteria:"))
+    assert desk.run(suite=suite) == 0
+    assert "The cohort does not tell gender; it tells age, race, sex, view." in told(desk)
+
+
+def test_a_failed_criterion_says_why_on_the_terminal_and_in_the_summary(desk):
+    assert desk.run(candidate=desk.candidate(desk.predictions[:20])) == 1
+    assert "bound 0.3" in told(desk)
+    assert "- sensitivity: lower 95% bound" in (desk.root / "run" / "gate" / "summary.md").read_text()
+
+
+def test_a_file_named_without_its_kind(desk):
+    path = desk.candidate().removeprefix("predictions:")
+    assert desk.run(candidate=path) == 2
+    assert f"such as predictions:{path}" in told(desk)
+    assert desk.run(cohort=desk.cohort().removeprefix("manifest:")) == 2
+    assert "such as manifest:" in told(desk)
 
 
 def test_a_full_disk_while_writing(desk):

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output went away, as in `harness ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 2
+        return 141  # as a shell says of a program that SIGPIPE ended; no verdict's code
     except Exception:
         # A defect of ours. 1 would say that a criterion failed, and 0 that all is well.
         traceback.print_exc()

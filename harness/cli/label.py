@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -62,8 +63,9 @@ def act(options: argparse.Namespace) -> int:
     write = write_jsonl if options.jsonl else write_csv
     if options.against is not None:
         return _against(options, labeler, rows)
+    first = list(islice(rows, 1))  # bad input is told before anything is written
     with _output(options.out) as stream:
-        write(stream, options.id, labeler, rows)
+        write(stream, options.id, labeler, chain(first, rows))
     return 0
 
 

@@ -64,17 +64,16 @@ def show_verdict(results: dict[str, Any]) -> None:
             f"[{STYLE[item.status]}]{item.status}",
         )
     console.print(table)
-    unclear = [
-        item
-        for item in verdict.decisions
-        if item.status is Status.NOT_EVALUATED or (item.groups and item.status is Status.FAIL)
-    ]
-    if unclear or verdict.reasons:
+    unmet = [item for item in verdict.decisions if item.status is not Status.PASS]
+    if unmet or verdict.reasons:
         console.print()
-    for item in unclear:
+    for item in unmet:
         console.print(f"{item.id}: {item.reason}", markup=False)
     for reason in verdict.reasons:
         console.print(reason, markup=False)
+    if absent := results["slices_without_data"]:
+        known = ", ".join(results["groups"]) or "no group"
+        console.print(f"\nThe cohort does not tell {', '.join(absent)}; it tells {known}.", markup=False)
     console.print()
     for line in labeler_lines(results):
         console.print(line, markup=False, style="dim")

@@ -89,7 +89,7 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
     ) as running:  # fmt: skip
         assert running.stdout.readline().startswith(b"id,")
         running.stdout.close()
-        assert running.wait(60) == 2
+        assert running.wait(60) == 141
         assert b"Traceback" not in running.stderr.read()
 
 
@@ -216,3 +216,14 @@ def test_a_pipe_has_no_digest_to_keep(tmp_path, capsys):
     truth = people(tmp_path / "people.csv", [{"id": "a", "Edema": "1"}])
     assert main(["label", "-", *ARGUMENTS, "--against", str(truth)]) == 2
     assert "needs a file" in capsys.readouterr().err
+
+
+def test_bad_input_leaves_no_header_behind(tmp_path, capsys):
+    path, people = tmp_path / "reports.csv", tmp_path / "people.csv"
+    path.write_text("uid,text\n1,No effusion.\n")
+    assert main(["label", str(path), "--id", "study", "--text", "text"]) == 2
+    assert main(["label", str(tmp_path / "absent.csv"), "--id", "uid", "--text", "text"]) == 2
+    assert capsys.readouterr().out == ""
+    people.write_text("uid,pneumothorax,Edema\n1,0,0\n")
+    assert main(["label", str(path), "--id", "uid", "--text", "text", "--against", str(people)]) == 2
+    assert "unknown column pneumothorax; did you mean Pneumothorax?" in capsys.readouterr().err
