@@ -102,6 +102,21 @@ def test_planted_hallucinations_are_counted_one_by_one(judged, held_out):
     assert per_study["low"] <= 0.2 * (1 - np.mean(list(saboteur.present.values()))) <= per_study["high"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "value", "rate"), [("swap_sides", "laterality", 0.3), ("change_severity", "severity", 0.6)]
+)
+def test_planted_exchanges_of_side_and_size_are_recovered_and_fail_their_criterion(
+    judged, held_out, fault, value, rate
+):
+    """What one exchange in all studies costs, times the planted rate, is what it must cost."""
+    always = estimate(judged(Saboteur(held_out, Damage(**{fault: 1.0}))), "attributes", value)["estimate"]
+    results = judged(Saboteur(held_out, Damage(**{fault: rate})))
+    found = estimate(results, "attributes", value)
+    assert always < 0.8
+    assert found["low"] <= 1 - rate * (1 - always) <= found["high"]
+    assert {name for name, status in statuses(results).items() if status == "FAIL"} == {value}
+
+
 def test_planted_failures_fail_and_count_as_misses(judged, held_out):
     saboteur = Saboteur(held_out, Damage(fail=0.05))
     results = judged(saboteur)
