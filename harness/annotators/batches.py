@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
+
+_PADDING: Final = 1 / 8
+"""More than this of the longest row is not filled up: that costs more than a second pass."""
 
 
 def groups(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
@@ -11,8 +15,12 @@ def groups(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
     One that is longer by itself is a group of its own.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    begin = 0
-    while begin < len(order):
-        count = max(1, most // max(1, lengths[order[begin]]))
-        yield order[begin : begin + count]
-        begin += count
+    group: list[int] = []
+    for index in order:
+        longest = lengths[group[0]] if group else 0
+        if group and ((len(group) + 1) * longest > most or lengths[index] < longest * (1 - _PADDING)):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

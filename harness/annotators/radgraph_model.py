@@ -82,6 +82,8 @@ class Network:
             self.dygie.load_state_dict(state, strict=True)
             self.entity_labels = self._labels("ner_labels")
             self.relation_labels = self._labels("relation_labels")
+        except ImportError as error:
+            raise NotEvaluable(f'RadGraph needs {error.name}: pip install "harness[models]"') from None
         except Exception as error:  # whatever a damaged file makes torch or the package raise
             raise NotEvaluable(
                 f"{checkpoint.folder}: cannot be loaded as {model}: {type(error).__name__}; fetch it anew"
