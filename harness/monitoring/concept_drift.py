@@ -67,7 +67,9 @@ def concept_drift(
 class Chart:
     """A CUSUM of one finding, designed from the reference; or the reason why it cannot be."""
 
-    def __init__(self, part: CusumPart, reference: Counts, hours: float, share: float) -> None:
+    def __init__(
+        self, part: CusumPart, reference: Counts, hours: float, share: float, patience: int
+    ) -> None:
         """Designs it.
 
         Args:
@@ -75,8 +77,9 @@ class Chart:
             reference: counts of the reference.
             hours: that the reference spans: gives trials a month.
             share: false alarms in 30 days that this chart may give.
+            patience: after so many windows without a trial it is NOT EVALUATED.
         """
-        self.part, self.reason = part, ""
+        self.part, self.reason, self.patience = part, "", patience
         self.design: BernoulliCusum | None = None
         finding = part.finding
         if part.of == "claimed":
@@ -116,18 +119,21 @@ class Chart:
         The alarm is raised where the score reaches its limit in the window, and ends when it is back at 0.
         """
         if self.design is None:
-            told = {"score": 0, "active": False, "trials": 0, "limit": None}
+            told = {"score": 0, "active": False, "trials": 0, "events": 0, "idle": 0, "limit": None}
             return {**told, "state": str(State.NOT_EVALUATED), "reason": self.reason}
         start, events = int(before.get("score", 0)), self.events(records)
         path = self.design.scores(events, start)
         score = path[-1] if path else start
         reached = any(value >= self.design.limit for value in path)
         active = reached or (bool(before.get("active")) and score > 0)
-        state = State.ALERT if reached else State.QUIET if events else State.NOT_EVALUATED
-        reason = f"score {max(path, default=start)} of {self.design.limit}" if events else "no trials"
+        idle = 0 if events else int(before.get("idle", self.patience)) + 1
+        state = State.ALERT if reached else State.QUIET if idle < self.patience else State.NOT_EVALUATED
+        reason = f"score {max(path, default=start)} of {self.design.limit}"
+        if state is State.NOT_EVALUATED:
+            reason = f"no trials in the last {self.patience:,} windows"
         return {
             "state": str(state), "score": score, "limit": self.design.limit, "active": active,
-            "trials": len(events), "events": sum(events), "reason": reason,
+            "trials": len(events), "events": sum(events), "idle": idle, "reason": reason,
         }  # fmt: skip
 
 

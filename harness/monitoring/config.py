@@ -97,7 +97,7 @@ class DataDriftPart(_Part):
     all_pairs_up_to: Annotated[int, Field(ge=20)] = 1000
     """Larger samples are compared in blocks."""
     null_windows: Annotated[int, Field(ge=200)] = 2000
-    permutations: Annotated[int, Field(ge=200)] = 2000
+    permutations: Annotated[int, Field(ge=200)] = 1000
     clusters: Annotated[int, Field(ge=2, le=50)] = 8
     consecutive: Annotated[int, Field(ge=1)] = 2
     """Periods in a row that must show it."""

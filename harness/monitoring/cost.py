@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from harness.chain import Chain
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -108,6 +112,27 @@ def work_out(part: CostPart, seconds_per_study: float | None = None) -> Cost:
         gross_saving_usd=handled * (part.usd_per_study_before - part.usd_per_study_after),
         capacity_per_hour=part.gpus * 3600 / seconds_per_study if seconds_per_study else None,
     )
+
+
+def seconds_of(windows: Iterable[Mapping[str, Any]], window_h: float, gpus: int) -> float | None:
+    """Measured time of one GPU on one study, from a monitor's windows; None where they do not tell.
+
+    GPUs times their mean use times the hours, over the reports of those hours.
+    """
+    told = [window for window in windows if window["service"]["gpu_use_mean"] is not None]
+    reports = sum(window["counts"].get("reports", 0) for window in told)
+    hours = window_h * sum(window["service"]["gpu_use_mean"] for window in told)
+    return gpus * hours * 3600 / reports if reports and hours else None
+
+
+def measured_seconds(out: Path, window_h: float, gpus: int) -> float | None:
+    """`seconds_of` all windows in a monitor's folder; None where there are none.
+
+    Raises:
+        LedgerError: the log was changed.
+    """
+    windows = (entry for entry in Chain(out / "log.jsonl").entries() if entry["event"] == "window")
+    return seconds_of(windows, window_h, gpus)
 
 
 def table(part: CostPart, cost: Cost) -> list[tuple[str, str, str]]:

@@ -19,6 +19,8 @@ from harness.monitoring.rules import State
 
 EXAMPLES: Final = 5
 _BLOCK_NULLS: Final = 500
+_REFERENCE: Final = 500
+"""Of a larger reference so many are compared with all pairs: more hardly narrow the null distribution."""
 Floats = NDArray[np.float64]
 
 
@@ -47,7 +49,7 @@ class DataDrift:
         shuffled = embeddings[order]
         half = len(shuffled) // 2
         self.blocks = n > part.all_pairs_up_to
-        most = half if self.blocks else min(half, part.all_pairs_up_to)
+        most = half if self.blocks else min(half, max(_REFERENCE, n))
         self.reference, self.pool = shuffled[:most], shuffled[half:]
         self.bandwidth = median_bandwidth(self.reference)
         self.block = max(2, math.isqrt(n))

@@ -101,6 +101,7 @@ class Journal:
         """Completes, from the log, the files that other programs follow."""
         for name in ("windows.jsonl", "alerts.jsonl"):
             path = self.root / name
+            path.touch()
             have = _whole_lines(path)
             missing = list[dict[str, Any]]()
             for entry in self.windows():

@@ -31,7 +31,8 @@ class Judge:
         self._sums: dict[int, Rolling] = {}
         self.actions = {rule.id: rule.action for rule in config.rules}
         self.charts = {
-            part.id: Chart(part, reference.counts, reference.hours, config.share) for part in config.cusum
+            part.id: Chart(part, reference.counts, reference.hours, config.share, config.per_period)
+            for part in config.cusum
         }
         self.actions |= {part.id: part.action for part in config.cusum}
         self.drift: DataDrift | None = None

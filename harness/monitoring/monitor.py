@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +11,9 @@ from typing import Any, Final
 from harness.digests import digest_file, digest_value
 from harness.errors import HarnessError
 from harness.monitoring.config import MonitorConfig, read_config
-from harness.monitoring.journal import Journal, positions_of
+from harness.monitoring.journal import Journal, alerts_of, positions_of
 from harness.monitoring.judge import Judge
-from harness.monitoring.records import Faults, Record, parse
+from harness.monitoring.records import FAULTS_SHOWN, Faults, Record, parse
 from harness.monitoring.reference import read_reference
 from harness.monitoring.stream import Position, Stream
 from harness.monitoring.webhooks import Webhooks
@@ -41,6 +41,14 @@ class Monitor:
         )
         self.recent: deque[dict[str, Any]] = deque(maxlen=SHOWN)
         """The last entries, oldest first."""
+        self.totals: Counter[str] = Counter()
+        """Windows, reports, failed, readings and alerts since the beginning."""
+        self.fault_totals: Counter[str] = Counter()
+        self.fault_places: dict[str, list[str]] = {}
+        self.history: deque[dict[str, Any]] = deque(maxlen=SHOWN)
+        """The last alerts raised and cleared."""
+        self.first_start = ""
+        """When the first window began."""
         self.webhooks = Webhooks(config, journal)
         self._begin({"window_h": config.window_h, "period_h": config.period_h},
                     {"config": config.digest(), "reference": _digest(reference)})  # fmt: skip
@@ -84,8 +92,34 @@ class Monitor:
         entered = self.journal.enter(
             {**entry, "faults": self.faults.take(), "resume": self._resume()}, keys
         )
-        self.recent.append(entered)
+        self._tell(entered)
         self.webhooks.expect(entered)
+
+    def _tell(self, entry: dict[str, Any]) -> None:
+        """Adds an entry to what pages and metrics show."""
+        self.recent.append(entry)
+        self.first_start = self.first_start or entry["start"]
+        counts = entry["counts"]
+        self.totals.update({name: counts.get(name, 0) for name in ("reports", "failed", "readings")})
+        self.totals["windows"] += 1
+        self.totals["alerts"] += sum(alert["event"] == "raised" for alert in entry["alerts"])
+        self.history.extend(alerts_of(entry))
+        for kind, fault in entry["faults"].items():
+            self.fault_totals[kind] += fault["count"]
+            places = self.fault_places.setdefault(kind, [])
+            places += fault["places"][: FAULTS_SHOWN - len(places)]
+
+    def faults_told(self) -> list[tuple[str, int, list[str]]]:
+        """Kind, count and first places of the stream's faults; those of open windows among them."""
+        kinds = sorted({*self.fault_totals, *self.faults.counts})
+        return [
+            (
+                kind,
+                self.fault_totals[kind] + self.faults.counts[kind],
+                [*self.fault_places.get(kind, []), *self.faults.places.get(kind, [])][:FAULTS_SHOWN],
+            )
+            for kind in kinds
+        ]
 
     def _resume(self) -> dict[str, Any]:
         """What a resume needs beside the log's counts: how far files were read, and from where again."""
@@ -108,7 +142,7 @@ class Monitor:
                 configured = entry
             elif entry["event"] == "window":
                 self.judge.recall(entry)
-                self.recent.append(entry)
+                self._tell(entry)
                 last = entry
             self.webhooks.recall(entry)
         if begun is None:

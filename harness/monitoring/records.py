@@ -24,7 +24,8 @@ FIELDS: Final = frozenset(
 )  # fmt: skip
 _NAMES: Final = {str(finding): finding for finding in FINDINGS}
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
-_FAULTS_SHOWN: Final = 3
+FAULTS_SHOWN: Final = 3
+"""Places that are kept of each kind of fault."""
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Faults:
         """Counts one."""
         self.counts[kind] += 1
         shown = self.places.setdefault(kind, [])
-        if len(shown) < _FAULTS_SHOWN:
+        if len(shown) < FAULTS_SHOWN:
             shown.append(str(place))
 
     def take(self) -> dict[str, dict[str, Any]]:

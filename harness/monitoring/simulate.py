@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -39,7 +39,7 @@ SURGE: Final = 2.5
 """How many times likelier a scene with a pneumothorax becomes."""
 CONTRAST: Final = 0.8
 """Of the new scanner, times the old one's; its noise is half as much again."""
-SLOW: Final = 4.0
+SLOW: Final = 5.0
 """How many times longer a report takes for the 6 hours of the incident."""
 
 
@@ -109,14 +109,14 @@ def stream_records(
 ) -> Iterator[dict[str, Any]]:
     """The records of a stream, in the order of time, as plain values."""
     rng = np.random.default_rng([plan.seed, 31])
-    chances = np.ones(len(pool.findings))
+    usual = np.full(len(pool.findings), 1 / len(pool.findings))
     surge = np.array([SURGE if Finding.PNEUMOTHORAX in found else 1.0 for found in pool.findings])
+    surge /= surge.sum()
     records: list[tuple[float, dict[str, Any]]] = []
     times = start + 86400 * np.sort(rng.random(rng.poisson(plan.per_day * plan.days))) * plan.days
     for number, time in enumerate(times):
         after = plan.event != "none" and time >= plan.begins
-        weights = chances * surge if after and plan.event == "surge" else chances
-        place = int(rng.choice(len(weights), p=weights / weights.sum()))
+        place = int(rng.choice(len(usual), p=surge if after and plan.event == "surge" else usual))
         slow = SLOW if after and plan.event == "latency" and time < plan.begins + 6 * 3600 else 1.0
         truth = pool.findings[place]
         report = _report(rng, truth, 0.06 if after and plan.event == "recall" else 0.0)
@@ -137,14 +137,14 @@ def stream_records(
             record["detected"] = [name for name in claims if rng.random() >= UNCONFIRMED]
             record["rejected"] = bool(rng.random() < REJECTED)
         records.append((time, record))
-        if rng.random() < READ:
-            later = time + 3600 * rng.uniform(2, 20)
+        later = time + 3600 * rng.uniform(2, 20)
+        if rng.random() < READ and later < start + 86400 * plan.days:
             reading = {
                 "kind": "reading",
                 "study_id": record["study_id"],
                 "time": iso(later),
                 "findings": [] if failed else claims,
-                "reference": sorted(truth),
+                "reference": sorted(truth) or [Finding.NO_FINDING],
             }
             records.append((later, reading))
     for _, record in sorted(records, key=lambda one: one[0]):
@@ -160,16 +160,20 @@ def _report(rng: np.random.Generator, truth: frozenset[Finding], lost: float) ->
     return said or [Finding.NO_FINDING]
 
 
-def write_stream(out: Path, plan: Plan, pool: Pool) -> None:
+def write_stream(out: Path, plan: Plan, make: Callable[[], Pool]) -> None:
     """Writes reference.jsonl, production/DAY.jsonl and monitor.yaml, the example configuration.
 
     Raises:
         HarnessError: the folder exists already, or the numbers make no sense.
     """
-    if plan.days < 1 or plan.per_day < 1 or plan.seed < 0 or not 0 <= plan.on_day < plan.days:
-        raise HarnessError("needs days >= 1, per-day >= 1, seed >= 0, 0 <= on-day < days")
+    planted = plan.event != "none"
+    if plan.days < 1 or plan.per_day < 1 or plan.seed < 0 or (planted and plan.on_day >= plan.days):
+        raise HarnessError(
+            f"needs days >= 1 (an event: more than {plan.on_day}), per-day >= 1, seed >= 0"
+        )
     if out.exists():
         raise HarnessError(f"{out}: exists already; name a new folder")
+    pool = make()
     (out / "production").mkdir(parents=True)
     days: dict[str, list[dict[str, Any]]] = {}
     for record in stream_records(plan, pool):
