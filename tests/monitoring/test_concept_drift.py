@@ -36,11 +36,11 @@ def test_the_exact_f1_interval_covers():
     cells = np.array([0.16, 0.02, 0.03, 0.79])
     truth = 2 * 0.16 / (2 * 0.16 + 0.05)
     covered = []
-    for _ in range(1500):
+    for _ in range(700):
         tp, fp, fn, _ = (int(x) for x in rng.multinomial(200, cells))
         found = f1_interval(counts(tp, fp, fn), FINDING)(0.95, "two-sided")
         covered.append(found.low <= truth <= found.high)
-    assert np.mean(covered) > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 1500)
+    assert np.mean(covered) > 0.95 - 3 * math.sqrt(0.95 * 0.05 / 700)
 
 
 def judged(week, reference=(900, 50, 50), alpha=1e-3):
@@ -65,10 +65,10 @@ def test_false_alarms_are_below_what_is_stated():
     rng = np.random.default_rng(3)
     cells = [0.16, 0.01, 0.01, 0.82]
     alarms = []
-    for _ in range(1500):
+    for _ in range(700):
         reference, week = rng.multinomial(600, cells)[:3], rng.multinomial(120, cells)[:3]
         alarms.append(judged(map(int, week), tuple(map(int, reference)), 0.05)["state"] == "ALERT")
-    assert np.mean(alarms) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1500)
+    assert np.mean(alarms) < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 700)
 
 
 CHART = CusumPart(finding=FINDING, of="claimed", times=2.5, action="x")
