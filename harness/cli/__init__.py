@@ -45,7 +45,21 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (run, gate, compare, report, check, plan, label, lock, score, suite, phantom, monitor, cost):
+    for module in (
+        run,
+        gate,
+        compare,
+        report,
+        check,
+        plan,
+        label,
+        lock,
+        score,
+        suite,
+        phantom,
+        monitor,
+        cost,
+    ):
         module.add(verbs)
     return root
 

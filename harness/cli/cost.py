@@ -15,7 +15,9 @@ def add(verbs: Any) -> None:
         description="Works out a year's cost and saving. Every figure is an assumption under `cost` in the "
         "configuration; capacity comes from the throughput and GPU use that the monitor measured.",
     )
-    verb.add_argument("--config", required=True, type=Path, metavar="FILE", help="such as suites/monitor.yaml")
+    verb.add_argument(
+        "--config", required=True, type=Path, metavar="FILE", help="such as suites/monitor.yaml"
+    )
     verb.set_defaults(act=act)
 
 

@@ -29,7 +29,9 @@ def add(verbs: Any) -> None:
         "3 something is NOT EVALUATED, or the folder is damaged",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verb.add_argument("--config", required=True, type=Path, metavar="FILE", help="such as suites/monitor.yaml")
+    verb.add_argument(
+        "--config", required=True, type=Path, metavar="FILE", help="such as suites/monitor.yaml"
+    )
     verb.add_argument(
         "--follow", type=float, metavar="SECONDS", help="do not end; look for new records so often"
     )

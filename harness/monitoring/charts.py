@@ -74,7 +74,9 @@ def timeline(
     for at, anchor in ((first, "start"), ((first + last) / 2, "middle"), (last, "end")):
         parts.append(_text(x(at), HEIGHT - 8, _day(at, span), MUTED, anchor))
     for line, width in zip(reversed(series), [1.2] * (len(series) - 1) + [1.8], strict=True):
-        parts += _paths([(x(time), None if v is None else y(v)) for time, v in line.points], line.colour, width)
+        parts += _paths(
+            [(x(time), None if v is None else y(v)) for time, v in line.points], line.colour, width
+        )
     if limit is not None:
         parts.append(_line(LEFT, y(limit), WIDTH - RIGHT, y(limit), INK, 1.1, "4 3"))
     legend = [(line.label, line.colour, "") for line in series]

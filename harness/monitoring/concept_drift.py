@@ -19,9 +19,7 @@ CONFIDENCE = 0.95
 """Of the bound on the usual rate that a chart is designed for: the reference is a sample too."""
 
 
-def f1_interval(
-    counts: Counts, finding: str, design_effect: float = 1.0
-) -> Callable[..., Interval]:
+def f1_interval(counts: Counts, finding: str, design_effect: float = 1.0) -> Callable[..., Interval]:
     """The interval of one finding's F1, as a function of confidence and side.
 
     F1 = 2 J / (1 + J), where J = TP / (TP + FP + FN) is a proportion: of the studies in which reader or
@@ -67,9 +65,7 @@ def concept_drift(
 class Chart:
     """A CUSUM of one finding, designed from the reference; or the reason why it cannot be."""
 
-    def __init__(
-        self, part: CusumPart, reference: Counts, hours: float, share: float, patience: int
-    ) -> None:
+    def __init__(self, part: CusumPart, reference: Counts, hours: float, share: float, patience: int) -> None:
         """Designs it.
 
         Args:

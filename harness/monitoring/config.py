@@ -69,7 +69,9 @@ class Rule(_Part):
         if getattr(self, wanted) is None or (self.above is None) == (self.below is None):
             raise ValueError(f"{self.measure} needs exactly one limit, `{wanted}`")
         if self.measure not in ("latency", "critical_sensitivity") and self.above and self.above >= 1:
-            raise ValueError(f"above must be a fraction below 1; for {self.above:g} % write {self.above / 100:g}")
+            raise ValueError(
+                f"above must be a fraction below 1; for {self.above:g} % write {self.above / 100:g}"
+            )
         if self.measure == "critical_sensitivity" and self.value not in ("pooled", *CRITICAL):
             raise ValueError(f"value must be pooled or one of {', '.join(CRITICAL)}")
         return self
@@ -210,7 +212,8 @@ class MonitorConfig(_Part):
 
     def alpha(self, every_h: float) -> float:
         """The error rate of one look of a detector that looks so often: by the union bound its looks
-        in 30 days give no more false alarms than its share, however they depend on one another."""
+        in 30 days give no more false alarms than its share, however they depend on one another.
+        """
         return min(self.share * every_h / MONTH_H, 0.05)
 
 

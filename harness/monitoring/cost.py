@@ -169,7 +169,7 @@ def table(part: CostPart, cost: Cost) -> list[tuple[str, str, str]]:
     return rows
 
 
-def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:  # noqa: B008 - frozen
+def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:
     """Whether stated figures follow from the assumptions, and what they leave out."""
     close = abs(cost.gross_saving_usd - stated.saving_usd) <= 0.01 * stated.saving_usd
     implied = cost.gross_saving_usd / stated.return_on_cost

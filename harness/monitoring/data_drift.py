@@ -56,7 +56,9 @@ class DataDrift:
         self.nulls = self._nulls()
         rank = math.ceil((len(self.nulls) + 1) * (1 - self.alpha))
         if rank > len(self.nulls):
-            self.reason = f"{len(self.nulls)} null windows are too few for a false-alarm rate of {self.alpha:.2g}"
+            self.reason = (
+                f"{len(self.nulls)} null windows are too few for a false-alarm rate of {self.alpha:.2g}"
+            )
             return
         self.threshold = float(self.nulls[rank - 1])
         rng = np.random.default_rng([seed, 7])
@@ -76,7 +78,9 @@ class DataDrift:
             return {**told, "reason": self.reason}
         if len(usable) < self.part.sample:
             reports = sum(not record.reading for record in records)
-            what = f"{len(usable):,} usable embeddings of {reports:,} reports; {self.part.sample:,} are needed"
+            what = (
+                f"{len(usable):,} usable embeddings of {reports:,} reports; {self.part.sample:,} are needed"
+            )
             return {**told, "reason": what}
         chosen = sorted(usable, key=lambda record: record.key)[: self.part.sample]
         vectors = np.stack([record.embedding for record in chosen if record.embedding is not None])
@@ -115,5 +119,3 @@ class DataDrift:
         # Blocks vary by themselves, hardly by which points of the pool they leave out: nothing to widen.
         nulls: Floats = np.sort(np.asarray(found))
         return nulls
-
-

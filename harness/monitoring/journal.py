@@ -166,5 +166,3 @@ def _whole_lines(path: Path) -> int:
     if whole != len(content):
         os.truncate(path, whole)
     return content.count(b"\n")
-
-

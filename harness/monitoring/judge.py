@@ -113,7 +113,9 @@ class Judge:
         if self.active():
             return State.ALERT
         states = {found["state"] for found in self.looks.values()}
-        whole = bool(states) and self.looks.keys() == self.actions.keys() and State.NOT_EVALUATED not in states
+        whole = (
+            bool(states) and self.looks.keys() == self.actions.keys() and State.NOT_EVALUATED not in states
+        )
         return State.QUIET if whole else State.NOT_EVALUATED
 
     def _rules(self, window: int) -> dict[str, Look]:
@@ -171,5 +173,3 @@ def _concept(finding: str) -> str:
 def iso(seconds: float) -> str:
     """A time in UTC, to the second."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-

@@ -25,7 +25,10 @@ def label_drift(part: LabelDriftPart, period: Counts, reference: Counts, alpha: 
     """
     told: dict[str, object] = {"state": str(State.NOT_EVALUATED), "reports": period.get("written", 0)}
     if min(period.get("written", 0), reference.get("written", 0)) < SMALLEST:
-        return {**told, "reason": f"fewer than {SMALLEST} reports with findings in the period or the reference"}
+        return {
+            **told,
+            "reason": f"fewer than {SMALLEST} reports with findings in the period or the reference",
+        }
     now, then = rates(period), rates(reference)
     names = [str(finding) for finding in part.findings]
     raw = [_p_value(*now[name], *then[name]) for name in names]

@@ -89,9 +89,7 @@ class Monitor:
         records = self.windows.open.get(window, [])
         entry = self.judge.judge(window, records, self.windows.period(window))
         keys = self.windows.close()
-        entered = self.journal.enter(
-            {**entry, "faults": self.faults.take(), "resume": self._resume()}, keys
-        )
+        entered = self.journal.enter({**entry, "faults": self.faults.take(), "resume": self._resume()}, keys)
         self._tell(entered)
         self.webhooks.expect(entered)
 

@@ -131,7 +131,9 @@ def _charts(monitor: Monitor, recent: list[dict[str, Any]], rules: dict[str, Rul
     ]  # fmt: skip
     if any(e["service"]["gpu_use_mean"] is not None for e in recent):
         use = Series("GPU use", [(_end(e), e["service"]["gpu_use_mean"]) for e in recent])
-        charts.append({"title": "GPU use, mean of the window", "svg": timeline("GPU use", [use], percent=True)})
+        charts.append(
+            {"title": "GPU use, mean of the window", "svg": timeline("GPU use", [use], percent=True)}
+        )
     for rule in rules.values():
         if rule.measure == "latency":
             continue
@@ -232,7 +234,11 @@ def _service(recent: list[dict[str, Any]]) -> list[tuple[str, str]]:
     ]
     return [
         *[(name, value, f"95 % interval {interval}") for name, value, interval in shown_times],
-        ("Reports/h", f"{service['throughput_per_h']:.0f}", f"window to {last['end'][:16].replace('T', ' ')}"),
+        (
+            "Reports/h",
+            f"{service['throughput_per_h']:.0f}",
+            f"window to {last['end'][:16].replace('T', ' ')}",
+        ),
         ("Longest queue", shown(service["queue_depth_max"]), "in the window"),
         ("GPU use", "–" if service["gpu_use_mean"] is None else f"{service['gpu_use_mean']:.0%}", "mean"),
     ]
@@ -260,5 +266,3 @@ def _of(raised: dict[str, list[tuple[float, float]]], names: Iterable[str]) -> l
 
 def _end(entry: dict[str, Any]) -> float:
     return datetime.fromisoformat(entry["end"]).timestamp()
-
-

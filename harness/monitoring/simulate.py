@@ -94,8 +94,8 @@ def make_pool(seed: int = 1, size: int = POOL) -> Pool:
 
 
 def _picture(scene: Scene, seed: int, place: int) -> NDArray[np.float32]:
-    frontal = next(one for one in render_scene(scene, (seed, place), 128) if one.view.frontal)
-    return frontal.pixels.astype(np.float32) / np.float32(255)
+    frontal = replace(scene, views=tuple(view for view in scene.views if view.frontal))
+    return render_scene(frontal, (seed, place), 128)[0].pixels.astype(np.float32) / np.float32(255)
 
 
 def reference_records(plan: Plan, pool: Pool) -> list[dict[str, Any]]:
@@ -168,9 +168,7 @@ def write_stream(out: Path, plan: Plan, make: Callable[[], Pool]) -> None:
     """
     planted = plan.event != "none"
     if plan.days < 1 or plan.per_day < 1 or plan.seed < 0 or (planted and plan.on_day >= plan.days):
-        raise HarnessError(
-            f"needs days >= 1 (an event: more than {plan.on_day}), per-day >= 1, seed >= 0"
-        )
+        raise HarnessError(f"needs days >= 1 (an event: more than {plan.on_day}), per-day >= 1, seed >= 0")
     if out.exists():
         raise HarnessError(f"{out}: exists already; name a new folder")
     pool = make()

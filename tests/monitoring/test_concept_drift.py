@@ -10,7 +10,7 @@ from harness.monitoring.concept_drift import Chart, concept_drift, f1_interval
 from harness.monitoring.config import ConceptDriftPart, CusumPart
 from harness.monitoring.records import Faults, Place, parse
 from harness.report import Finding
-from streams import reading, report
+from production import reading, report
 
 FINDING = Finding.FRACTURE
 PART = ConceptDriftPart(findings=(FINDING,))

@@ -6,7 +6,7 @@ import yaml
 
 from harness.errors import SuiteError
 from harness.monitoring.config import read_config
-from streams import CONFIG
+from production import CONFIG
 
 EXAMPLE = Path(__file__).parents[2] / "suites" / "monitor.yaml"
 
@@ -46,7 +46,10 @@ def test_false_alarms_are_shared_out_over_all_detectors_and_their_looks():
         (lambda c: c.pop("reference"), "reference: missing; every monitor needs it"),
         (lambda c: c["rules"][1].update(above=5), "above must be a fraction below 1; for 5 % write 0.05"),
         (lambda c: c["rules"][0].pop("above"), "latency needs exactly one limit, `above`"),
-        (lambda c: c["rules"][2].update(below=None, above=0.5), "critical_sensitivity needs exactly one limit"),
+        (
+            lambda c: c["rules"][2].update(below=None, above=0.5),
+            "critical_sensitivity needs exactly one limit",
+        ),
         (lambda c: c["rules"][2].update(value="Edema"), "value must be pooled or one of Pneumothorax"),
         (lambda c: c["rules"][0].update(actoin="x"), "rules[0].actoin: unknown key; did you mean action?"),
         (lambda c: c["rules"][1].update(id="p99"), "rules[1]: p99 stands twice; ids must differ"),
@@ -55,7 +58,10 @@ def test_false_alarms_are_shared_out_over_all_detectors_and_their_looks():
         (lambda c: c["cusum"][0].update(points=0.1), "needs exactly one of raised, times, points"),
         (lambda c: c["cusum"][0].update(finding="Mass"), "cusum[0].finding"),
         (lambda c: c.update(webhooks=[{"url": "file:///etc/passwd"}]), "webhooks[0].url"),
-        (lambda c: c["data_drift"].update(samples=9), "data_drift.samples: unknown key; did you mean sample?"),
+        (
+            lambda c: c["data_drift"].update(samples=9),
+            "data_drift.samples: unknown key; did you mean sample?",
+        ),
     ],
 )
 def test_problems_name_place_key_and_remedy(tmp_path, change, told):

@@ -13,7 +13,9 @@ ALPHA = 1e-3
 
 
 def period(n, **claimed):
-    return {"written": n, "reports": n} | {f"claimed:{key.replace('_', ' ')}": x for key, x in claimed.items()}
+    return {"written": n, "reports": n} | {
+        f"claimed:{key.replace('_', ' ')}": x for key, x in claimed.items()
+    }
 
 
 def test_chi_square_is_scipys_and_holm_is_over_all_findings():
@@ -25,7 +27,9 @@ def test_chi_square_is_scipys_and_holm_is_over_all_findings():
 
 def test_a_shift_must_be_both_real_and_large():
     part = LabelDriftPart(findings=("Edema", "Fracture"))
-    large = label_drift(part, period(300, Edema=120, Fracture=30), period(3000, Edema=450, Fracture=300), ALPHA)
+    large = label_drift(
+        part, period(300, Edema=120, Fracture=30), period(3000, Edema=450, Fracture=300), ALPHA
+    )
     small = label_drift(part, period(30_000, Edema=5100, Fracture=3000), period(30_000, Edema=4500, Fracture=3000), ALPHA)  # fmt: skip
     chance = label_drift(part, period(21, Edema=7, Fracture=1), period(3000, Edema=450, Fracture=300), ALPHA)
     assert [found["state"] for found in (large, small, chance)] == ["ALERT", "QUIET", "QUIET"]
@@ -43,7 +47,9 @@ def test_false_alarms_of_label_drift_are_below_what_is_stated():
     rates = rng.uniform(0.01, 0.3, size=14)
 
     def draw(n):
-        return period(n) | {f"claimed:{f}": int(rng.binomial(n, r)) for f, r in zip(FINDINGS, rates, strict=True)}
+        return period(n) | {
+            f"claimed:{f}": int(rng.binomial(n, r)) for f, r in zip(FINDINGS, rates, strict=True)
+        }
 
     part = LabelDriftPart(psi=1e-9)  # the test alone decides
     alarms = [label_drift(part, draw(100), draw(3000), 0.05)["state"] == "ALERT" for _ in range(200)]

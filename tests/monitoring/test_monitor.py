@@ -15,7 +15,7 @@ from harness.chain import Chain
 from harness.errors import HarnessError, LedgerError
 from harness.monitoring import Monitor
 from harness.monitoring.judge import Judge
-from streams import entries, folder, lines, reading, report, steady
+from production import entries, folder, lines, reading, report, steady
 
 
 def advance(path):

@@ -12,7 +12,7 @@ from harness.monitoring import Monitor
 from harness.monitoring.openmetrics import openmetrics
 from harness.monitoring.outputs import write_outputs
 from harness.monitoring.page import render_page
-from streams import folder, report, steady
+from production import folder, report, steady
 
 
 @pytest.fixture(scope="module")

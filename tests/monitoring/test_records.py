@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.monitoring.records import Faults, Place, parse
 from harness.report import Finding
-from streams import reading, report
+from production import reading, report
 
 HERE = Place("a.jsonl", 0, 7)
 

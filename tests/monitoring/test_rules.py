@@ -12,7 +12,7 @@ from harness.monitoring.counts import Rolling, count
 from harness.monitoring.records import Faults, Place, parse
 from harness.monitoring.rules import Alarm, State, look, trials
 from harness.report import Finding
-from streams import reading, report
+from production import reading, report
 
 P99 = Rule(id="p99", measure="latency", above=30, over_h=1, action="x")
 CLAIMS = Rule(id="h", measure="hallucination_rate", above=0.05, over_h=1, action="x")
@@ -37,7 +37,7 @@ def looked(rule, counts, before=None, alpha=1e-3):
     st.sampled_from([0.5, 0.9, 0.95, 0.99]),
 )
 def test_a_latency_rule_is_the_order_statistic_bound(times, quantile):
-    """"P99 shown above 30 s" by counts of slow reports and by Wilks' bound on the quantile agree."""
+    """ "P99 shown above 30 s" by counts of slow reports and by Wilks' bound on the quantile agree."""
     rule = Rule(id="p", measure="latency", quantile=quantile, above=30, over_h=1, action="x")
     values = [report(n, 0, latency_s=None if math.isinf(time) else time) for n, time in enumerate(times)]
     found = looked(rule, count(records(values), [rule]), alpha=0.05)

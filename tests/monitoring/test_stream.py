@@ -7,7 +7,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.monitoring.records import Faults
 from harness.monitoring.stream import Position, Stream
-from streams import lines, report
+from production import lines, report
 
 
 def read(stream, until=None):

@@ -10,7 +10,9 @@ def make():
 
 
 def record(number, time, file="a"):
-    return Record(key=number.to_bytes(8, "big"), time=time, place=Place(file, number, number + 1), reading=False)
+    return Record(
+        key=number.to_bytes(8, "big"), time=time, place=Place(file, number, number + 1), reading=False
+    )
 
 
 def run(times, keys=None):

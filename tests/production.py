@@ -64,6 +64,7 @@ CONFIG = {
     "out": "monitor",
     "window_h": 1,
     "period_h": 6,
+    "false_alarms_per_month": 5.0,
     "rules": [
         {"id": "p99", "measure": "latency", "above": 30, "over_h": 1, "action": "scale up"},
         {
