@@ -105,9 +105,8 @@ def shares(title: str, rows: Sequence[tuple[str, Sequence[int]]], names: Sequenc
         for part, count in enumerate(counts):
             size = width * count / whole
             shade = f"hsl(207 {58 - 3 * part}% {30 + 55 * part / max(1, len(counts) - 1):.0f}%)"
-            parts.append(
-                f'<rect x="{at:.1f}" y="{y + 2}" width="{max(0.0, size - 1):.1f}" height="17" fill="{shade}"/>'
-            )
+            box = f'x="{at:.1f}" y="{y + 2}" width="{max(0.0, size - 1):.1f}" height="17"'
+            parts.append(f'<rect {box} fill="{shade}"/>')
             if size > 24:
                 ink = "#fff" if part < len(counts) * 0.55 else INK
                 parts.append(_text(at + size / 2, y + 14, f"{100 * count / whole:.0f} %", ink, "middle"))

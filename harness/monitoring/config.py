@@ -211,8 +211,10 @@ class MonitorConfig(_Part):
         return self.false_alarms_per_month / detectors
 
     def alpha(self, every_h: float) -> float:
-        """The error rate of one look of a detector that looks so often: by the union bound its looks
-        in 30 days give no more false alarms than its share, however they depend on one another.
+        """The error rate of one look of a detector that looks so often.
+
+        By the union bound its looks in 30 days give no more false alarms than its share, however they
+        depend on one another.
         """
         return min(self.share * every_h / MONTH_H, 0.05)
 

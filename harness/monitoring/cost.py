@@ -177,12 +177,12 @@ def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:
     ours = cost.storage_usd + cost.retraining_usd
     follows = abs(cost.gross_return - stated.return_on_cost) <= 0.5
     net_implied = cost.gross_saving_usd / (stated.return_on_cost + 1)
-    lines = [
-        f"USD {stated.saving_usd / 1e6:.1f} M {'follows' if close else 'does not follow'}: the gross saving is "
-        f"{_usd(cost.gross_saving_usd)}. It is gross: the cost of running is not taken off.",
-        f"{stated.return_on_cost:g}× {'follows' if follows else 'does not follow'} from these assumptions: "
-        f"gross saving ÷ cost is {cost.gross_return:.1f}×. It needs a yearly cost of {_usd(implied)} "
-        f"({_usd(net_implied)} if net), "
+    verb = {True: "follows", False: "does not follow"}
+    return [
+        f"USD {stated.saving_usd / 1e6:.1f} M {verb[close]}: the gross saving is {_usd(cost.gross_saving_usd)}. "
+        "It is gross: the cost of running is not taken off.",
+        f"{stated.return_on_cost:g}× {verb[follows]} from these assumptions: gross saving ÷ cost is "
+        f"{cost.gross_return:.1f}×. It needs a yearly cost of {_usd(implied)} ({_usd(net_implied)} if net), "
         + (
             f"that is {_usd(rest)} for storage and retraining where these assumptions make it {_usd(ours)}."
             if rest > 0
@@ -191,7 +191,6 @@ def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:
         "Left out of both figures: integration, licences, regulatory work, monitoring staff, errors and "
         "their consequences, and readings for validation unless readings_per_retraining says so.",
     ]
-    return lines
 
 
 def _usd(amount: float) -> str:

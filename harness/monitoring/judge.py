@@ -109,7 +109,7 @@ class Judge:
         return {name: found for name, found in self.looks.items() if found["active"]}
 
     def state(self) -> State:
-        """ALERT if any alert is raised, else NOT EVALUATED if a detector could not look (or none has), else QUIET."""
+        """ALERT if an alert is raised, else NOT EVALUATED if a detector could not look yet, else QUIET."""
         if self.active():
             return State.ALERT
         states = {found["state"] for found in self.looks.values()}

@@ -52,7 +52,8 @@ def _families(monitor: Monitor) -> Iterator[str]:
         service = last["service"]
         yield _family(
             "latency_seconds", "gauge", "Latency quantiles of the last window.",
-            [({"quantile": f"{int(name[1:]) / 100:g}"}, item[0]) for name, item in service["latency"].items()],
+            [({"quantile": f"{int(name[1:]) / 100:g}"}, item[0])
+             for name, item in service["latency"].items()],
             unit="seconds",
         )  # fmt: skip
         for key, name, help_text in (

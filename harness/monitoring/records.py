@@ -146,7 +146,7 @@ def parse(
         try:
             return convert(value[name])
         except (TypeError, ValueError, OverflowError) as error:
-            faults.add(f"{name} {error if isinstance(error, _Unusable) else 'not usable'}", place)
+            faults.add(f"{name} {error if isinstance(error, _UnusableError) else 'not usable'}", place)
             return None
 
     if reading:
@@ -167,7 +167,7 @@ def parse(
     return record
 
 
-class _Unusable(ValueError):
+class _UnusableError(ValueError):
     """Says what is wrong in words that hold nothing of the value."""
 
 
@@ -186,38 +186,38 @@ def _time(value: Any) -> float | None:
 
 def _findings(value: Any) -> frozenset[Finding]:
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise _Unusable("is no list of findings")
+        raise _UnusableError("is no list of findings")
     names = list(value)
     if any(not isinstance(name, str) or name not in _NAMES for name in names):
-        raise _Unusable("holds a name that is none of the 14")
+        raise _UnusableError("holds a name that is none of the 14")
     return frozenset(_NAMES[name] for name in names)
 
 
 def _amount(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise _Unusable("is no number, 0 or more")
+        raise _UnusableError("is no number, 0 or more")
     return float(value)
 
 
 def _share(value: Any) -> float:
     share = _amount(value)
     if share > 1:
-        raise _Unusable("is no share from 0 to 1")
+        raise _UnusableError("is no share from 0 to 1")
     return share
 
 
 def _flag(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise _Unusable("is not true or false")
+        raise _UnusableError("is not true or false")
     return value
 
 
 def _vector(value: Any, dimensions: int | None) -> NDArray[np.float64]:
     vector = np.asarray(value, dtype=np.float64)
     if vector.ndim != 1 or not len(vector):
-        raise _Unusable("is no list of numbers")
+        raise _UnusableError("is no list of numbers")
     if not np.isfinite(vector).all():
-        raise _Unusable("holds NaN or infinity")
+        raise _UnusableError("holds NaN or infinity")
     if dimensions is not None and len(vector) != dimensions:
-        raise _Unusable(f"has not the {dimensions} numbers of the reference")
+        raise _UnusableError(f"has not the {dimensions} numbers of the reference")
     return vector

@@ -90,7 +90,8 @@ def alarm_at(name: str, rules: Mapping[str, Rule], judge: Judge) -> str:
             f"{design.delay:,.0f} of them on average at {design.raised:.1%}"
         )
     if name == "data-drift" and judge.drift is not None and config.data_drift is not None:
-        return f"above the threshold ({judge.drift.alpha:.3%} of null windows are), {config.data_drift.consecutive} periods in a row"
+        row = f"{config.data_drift.consecutive} periods in a row"
+        return f"above the threshold ({judge.drift.alpha:.3%} of null windows are), {row}"
     return f"at an error rate of {config.alpha(config.period_h):.4%} a period"
 
 

@@ -107,7 +107,7 @@ def test_rates_out_of_order_are_refused(rates):
     "arguments", [([1, 2], [1.0], 3), ([0.5], [1.0], 3), ([1], [0.5], 3), ([1], [1.0], 0), ([1], [1.0], 3, 3)]
 )
 def test_bad_chains_are_refused(arguments):
-    with pytest.raises(ValueError, match="steps|chances|limit"):
+    with pytest.raises(ValueError, match=r"steps|chances|limit"):
         average_run_length(*arguments)
 
 

@@ -30,7 +30,12 @@ def test_a_shift_must_be_both_real_and_large():
     large = label_drift(
         part, period(300, Edema=120, Fracture=30), period(3000, Edema=450, Fracture=300), ALPHA
     )
-    small = label_drift(part, period(30_000, Edema=5100, Fracture=3000), period(30_000, Edema=4500, Fracture=3000), ALPHA)  # fmt: skip
+    small = label_drift(
+        part,
+        period(30_000, Edema=5100, Fracture=3000),
+        period(30_000, Edema=4500, Fracture=3000),
+        ALPHA,
+    )
     chance = label_drift(part, period(21, Edema=7, Fracture=1), period(3000, Edema=450, Fracture=300), ALPHA)
     assert [found["state"] for found in (large, small, chance)] == ["ALERT", "QUIET", "QUIET"]
     assert small["p_value"] < ALPHA

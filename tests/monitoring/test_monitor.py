@@ -83,7 +83,7 @@ def test_stopping_anywhere_gives_the_same_windows(tmp_path, messy):
     root = tmp_path / "pieces"
     path = folder(root, [])
     rng = random.Random(7)
-    cuts = sorted(rng.sample(range(len(text)), 12)) + [len(text)]
+    cuts = [*sorted(rng.sample(range(len(text)), 12)), len(text)]
     total = 0
     for cut in cuts:
         (root / "production" / "a.jsonl").write_text(text[:cut])

@@ -23,7 +23,7 @@ def root(tmp_path_factory):
             for record in steady(4, seed=6, prefix="t", first=18)]  # fmt: skip
     config = {"rules": [
         {"id": "p99", "measure": "latency", "above": 30, "over_h": 1, "action": 'say "scale <up>"\\ now'},
-        {"id": "hallucination", "measure": "hallucination_rate", "above": 0.05, "over_h": 6, "action": "pause"},
+        {"id": "claims", "measure": "hallucination_rate", "above": 0.05, "over_h": 6, "action": "pause"},
     ]}  # fmt: skip
     path = folder(root, steady(18), config)
     with (root / "production" / "a.jsonl").open("a") as stream:
@@ -46,7 +46,7 @@ def test_metrics_are_openmetrics_by_prometheus_own_parser(monitor):
     alerts = {sample.labels["id"]: sample for sample in families["harness_monitor_alert"].samples}
     assert alerts["p99"].value == 1
     assert alerts["p99"].labels["action"] == 'say "scale <up>"\\ now'
-    assert alerts["hallucination"].value == 0
+    assert alerts["claims"].value == 0
     assert families["harness_monitor_windows"].type == "counter"
     assert families["harness_monitor_windows"].samples[0].value == monitor.totals["windows"]
     assert families["harness_monitor_stream_faults"].samples[0].labels == {"kind": "not JSON"}

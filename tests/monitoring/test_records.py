@@ -92,16 +92,21 @@ def test_a_report_and_its_reading_are_not_duplicates_of_each_other():
     assert one.key != two.key
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["study_id", "time", "latency_s", "findings", "embedding", "kind", "q"]), x)))  # fmt: skip
+KEYS = st.sampled_from(["study_id", "time", "latency_s", "findings", "embedding", "kind", "q"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(KEYS, x)
+)
+FIELDS = st.sampled_from(["latency_s", "findings", "detected", "embedding", "rejected"])
+
+
+@given(JSON)
 def test_nothing_that_is_json_breaks_it_and_no_content_is_told(value):
     record, faults = parsed(value)
     assert record is not None or sum(faults.counts.values()) == 1
     assert all(set(told["places"]) == {"a.jsonl:7"} for told in faults.take().values())
 
 
-@given(st.dictionaries(st.sampled_from(["latency_s", "findings", "detected", "embedding", "rejected"]),
-                       st.none() | st.integers() | st.text() | st.lists(st.floats() | st.text())))  # fmt: skip
+@given(st.dictionaries(FIELDS, st.none() | st.integers() | st.text() | st.lists(st.floats() | st.text())))
 def test_fields_of_any_kind_never_lose_the_record(change):
     record, faults = parsed(report("s", 0) | change)
     assert record is not None

@@ -33,7 +33,7 @@ def test_windows_close_in_order_once_the_median_clock_has_passed():
 
 
 def test_a_window_without_records_is_closed_too():
-    _, _, judged = run([301, 302, 303, 304, 305] + [335, 336, 337])
+    _, _, judged = run([301, 302, 303, 304, 305, 335, 336, 337])
     assert judged == [(30, [301, 302, 303, 304, 305]), (31, []), (32, [])]
 
 
