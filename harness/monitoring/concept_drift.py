@@ -83,7 +83,8 @@ class Chart:
         else:
             events, trials = reference.get(f"fn:{finding}", 0), positives(reference, finding)
         if trials == 0 or hours <= 0:
-            self.reason = f"the reference holds no trial of {finding} {part.of}"
+            holds = "spans no time" if trials else f"holds no trial of {finding} {part.of}"
+            self.reason = f"the reference {holds}"
             return
         usual = proportion_interval(events, trials, CONFIDENCE, "clopper-pearson", "upper").high
         if part.times is not None:

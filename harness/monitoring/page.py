@@ -223,7 +223,7 @@ def _rates(found: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _service(recent: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _service(recent: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     if not recent:
         return []
     last = next((entry for entry in reversed(recent) if entry["counts"].get("reports")), recent[-1])
