@@ -95,10 +95,8 @@ def batch(task: tuple[int, list[tuple[Event, int]]]) -> list[tuple[Event, list[t
 
 def at_the_limit(config: MonitorConfig, months: int) -> bool:
     """False alarms of each rule while its rate sits exactly at its limit, a month of looks at a time."""
-    print(
     print(f"\nRules at their very limit: alerts raised in {months} months")
     print(f"  declared: at most {config.share:.3f} a month each")
-    )
     rng = np.random.default_rng(11)
     per_window = {"latency": 39, "failure_rate": 39, "rejection_rate": 39, "hallucination_rate": 60,
                   "critical_sensitivity": 30}  # fmt: skip
@@ -156,10 +154,8 @@ def main() -> int:
     ok = number <= allowed + 3 * math.sqrt(allowed)
     good &= ok
     print(f"\nQuiet streams: {len(false)} of {DAYS} days, {PER_DAY} studies a day, {references} references")
-    print(
     declared = config.false_alarms_per_month
     print(f"  {number} alerts, {number / months:.3f} in 30 days (declared: at most {declared})")
-    )
     by_id: dict[str, int] = {}
     for raised in false:
         for _, name in raised:

@@ -178,10 +178,9 @@ def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:
     follows = abs(cost.gross_return - stated.return_on_cost) <= 0.5
     net_implied = cost.gross_saving_usd / (stated.return_on_cost + 1)
     verb = {True: "follows", False: "does not follow"}
-    verb = {True: "follows", False: "does not follow"}
     return [
-        f"USD {stated.saving_usd / 1e6:.1f} M {verb[close]}: the gross saving is {_usd(cost.gross_saving_usd)}. "
-        "It is gross: the cost of running is not taken off.",
+        f"USD {stated.saving_usd / 1e6:.1f} M {verb[close]}: the gross saving is "
+        f"{_usd(cost.gross_saving_usd)}. It is gross: the cost of running is not taken off.",
         f"{stated.return_on_cost:g}× {verb[follows]} from these assumptions: gross saving ÷ cost is "
         f"{cost.gross_return:.1f}×. It needs a yearly cost of {_usd(implied)} ({_usd(net_implied)} if net), "
         + (
