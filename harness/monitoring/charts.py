@@ -11,7 +11,7 @@ from html import escape
 from harness.dossier.plots import ACCENT, FAIL, INK, MUTED, RULE
 
 SHADES = (ACCENT, "#7ba3c4", "#b7cfe0")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 460, 188, 46, 14, 26, 24
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 372, 180, 42, 10, 28, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def timeline(
     for label, colour, dash in legend:
         parts.append(_line(at_x, 11, at_x + 14, 11, colour, 1.8, dash))
         parts.append(_text(at_x + 18, 14, label, MUTED, "start"))
-        at_x += 32 + 5.4 * len(label)
+        at_x += 30 + 5.2 * len(label)
     told = "; ".join(
         f"{line.label}: last {known[-1]:.4g}, from {min(known):.4g} to {max(known):.4g}"
         for line in series
@@ -96,7 +96,7 @@ def timeline(
 
 def shares(title: str, rows: Sequence[tuple[str, Sequence[int]]], names: Sequence[str]) -> str:
     """The make-up of wholes, one bar each, parts in the same order and shade."""
-    left, line, top = 92, 24, 4
+    left, line, top = 78, 24, 4
     width = WIDTH - left - RIGHT
     parts: list[str] = []
     for place, (label, counts) in enumerate(rows):
@@ -163,7 +163,7 @@ def _line(x0: float, y0: float, x1: float, y1: float, colour: str, width: float,
 
 def _text(x: float, y: float, text: str, colour: str, anchor: str) -> str:
     place = f'x="{x:.1f}" y="{y:.1f}"'
-    return f'<text {place} fill="{colour}" font-size="9.5" text-anchor="{anchor}">{escape(text)}</text>'
+    return f'<text {place} fill="{colour}" font-size="10" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _svg(title: str, description: str, parts: Sequence[str], height: int) -> str:

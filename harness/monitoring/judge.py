@@ -151,8 +151,12 @@ class Judge:
                 )
         for name, told in found.items():
             alarm = self.alarms.setdefault(name, Alarm())
-            alarm.look(State(told["state"]), consecutive if name == "data-drift" else 1)
+            needed = consecutive if name == "data-drift" else 1
+            alarm.look(State(told["state"]), needed)
             told["active"], told["streak"] = alarm.active, [alarm.streak, alarm.calm]
+            if told["state"] == State.ALERT and not alarm.active:
+                told["state"] = str(State.QUIET)
+                told["reason"] += f"; so far in {alarm.streak} of the {needed} periods it takes"
         return found
 
     def _push(self, counts: Counts) -> None:

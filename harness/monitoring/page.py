@@ -229,7 +229,13 @@ def _service(recent: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     last = next((entry for entry in reversed(recent) if entry["counts"].get("reports")), recent[-1])
     service = last["service"]
     shown_times = [
-        (name.upper(), f"{shown(item[0])} s", f"{shown(item[1])} to {shown(item[2])}")
+        (
+            name.upper(),
+            "–" if item[0] is None else f"{shown(item[0])} s",
+            "no telling"
+            if item[1] is None
+            else f"{shown(item[1])} {f'to {shown(item[2])}' if item[2] else 'or more'}",
+        )
         for name, item in service["latency"].items()
     ]
     return [

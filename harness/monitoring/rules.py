@@ -79,6 +79,7 @@ def look(
     """
     seen, new = trials(rule, span), trials(rule, fresh)
     limit, active = rule.bad_share, bool(before.get("active"))
+    sensitivity = rule.measure == "critical_sensitivity"
     found = proportion_interval(
         seen.bad / design_effect, seen.n / design_effect, 1 - alpha, "clopper-pearson", "lower"
     )
@@ -93,7 +94,9 @@ def look(
     reachable = seen.n > 0 and seen.n / design_effect * math.log(limit) < math.log(alpha)
     state, reason = State.QUIET, "not shown to be beyond its limit" if not kept else "shown to keep its limit"
     if breach:
-        state, reason = State.ALERT, f"{1 - alpha:.4%} bound is beyond the limit"
+        side, end, edge = ("upper", 1 - found.low, 1 - limit) if sensitivity else ("lower", found.low, limit)
+        relation = "below" if sensitivity else "above"
+        state, reason = State.ALERT, f"{side} {1 - alpha:.4%} bound {end:.2%} is {relation} {100 * edge:.3g}%"
     elif seen.lacking > LACKING * records:
         state = State.NOT_EVALUATED
         reason = f"{seen.lacking:,} of {records:,} records lack {seen.what}: has the stream's schema changed?"
@@ -102,7 +105,7 @@ def look(
         reason = f"{seen.n:,} trials are too few: not even all bad would raise it" if seen.n else "no trials"
     ended = active and not breach and kept and state is not State.NOT_EVALUATED
     value, bound = seen.bad / seen.n if seen.n else None, found.low if seen.n else None
-    if rule.measure == "critical_sensitivity":
+    if sensitivity:
         value, bound = (None if item is None else 1 - item for item in (value, bound))
     return {
         "state": str(state),

@@ -37,7 +37,7 @@ def value_of(name: str, found: Mapping[str, Any], rules: Mapping[str, Rule]) -> 
             return "–"
         counts = f"({found['bad']:,} / {found['n']:,})"
         if rules[name].measure == "latency":
-            return f"{found['value']:.2%} slower {counts}"
+            return f"{found['value']:.2%} above {rules[name].limit:g} s {counts}"
         return f"{found['value']:.2%} {counts}"
     if "score" in found:
         return f"score {found['score']:,}"
@@ -55,7 +55,7 @@ def limit_of(name: str, found: Mapping[str, Any], rules: Mapping[str, Rule], jud
     if name in rules:
         rule = rules[name]
         if rule.measure == "latency":
-            return f"≤ {rule.limit:g} s for {rule.quantile:.0%}"
+            return f"≤ {100 * rule.bad_share:.3g}%"
         return f"≥ {rule.limit:.0%}" if rule.measure == "critical_sensitivity" else f"≤ {rule.limit:.0%}"
     if name in judge.charts:
         design = judge.charts[name].design

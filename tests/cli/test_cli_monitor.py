@@ -15,7 +15,7 @@ def test_quiet_alert_and_not_evaluated_are_0_1_and_3(tmp_path, capsys):
     slow = [report(f"t{n}", 6 + n / 12, latency_s=90.0) for n in range(30)]
     assert main(["monitor", "--config", str(folder(tmp_path / "alert", steady(6) + slow))]) == 1
     out = capsys.readouterr().out
-    assert "scale up: 99." in out
+    assert "scale up: lower 99." in out
     assert main(["monitor", "--config", str(folder(tmp_path / "few", steady(3)))]) == 3
 
 
