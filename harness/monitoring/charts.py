@@ -81,7 +81,7 @@ def timeline(
         parts.append(_line(LEFT, y(limit), WIDTH - RIGHT, y(limit), INK, 1.1, "4 3"))
     legend = [(line.label, line.colour, "") for line in series]
     legend += [(limit_label, INK, "4 3")] if limit is not None else []
-    at_x = float(LEFT)
+    at_x = 4.0
     for label, colour, dash in legend:
         parts.append(_line(at_x, 11, at_x + 14, 11, colour, 1.8, dash))
         parts.append(_text(at_x + 18, 14, label, MUTED, "start"))

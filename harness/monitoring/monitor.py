@@ -49,6 +49,8 @@ class Monitor:
         """The last alerts raised and cleared."""
         self.first_start = ""
         """When the first window began."""
+        self._read: dict[str, list[int]] = {}
+        """File -> how far the log says it was read; each entry holds what changed."""
         self.webhooks = Webhooks(config, journal)
         self._begin({"window_h": config.window_h, "period_h": config.period_h},
                     {"config": config.digest(), "reference": _digest(reference)})  # fmt: skip
@@ -122,8 +124,11 @@ class Monitor:
     def _resume(self) -> dict[str, Any]:
         """What a resume needs beside the log's counts: how far files were read, and from where again."""
         first = self.windows.first_places()
+        read = {name: [at.offset, at.line] for name, at in sorted(self.stream.positions.items())}
+        moved = {name: at for name, at in read.items() if self._read.get(name) != at}
+        self._read = read
         return {
-            "read": {name: [at.offset, at.line] for name, at in sorted(self.stream.positions.items())},
+            "read": moved,
             "again": {name: [place.offset, place.line - 1] for name, place in sorted(first.items())},
             **self.windows.state(),
         }
@@ -141,6 +146,7 @@ class Monitor:
             elif entry["event"] == "window":
                 self.judge.recall(entry)
                 self._tell(entry)
+                self._read |= entry["resume"]["read"]
                 last = entry
             self.webhooks.recall(entry)
         if begun is None:
@@ -162,7 +168,7 @@ class Monitor:
     def _refill(self, resume: dict[str, Any]) -> None:
         """Reads again the records of open windows, and goes on after the last line that was read."""
         self.windows.restore(resume)
-        read = positions_of(resume["read"])
+        read = positions_of(self._read)
         again = positions_of(resume["again"])
         old = Stream(self.stream.path)
         old.positions = again

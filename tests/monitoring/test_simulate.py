@@ -67,6 +67,26 @@ def test_the_scanners_change_moves_embeddings_and_nothing_else(pool):
         assert differing <= {"embedding"}
 
 
+def test_embeddings_are_what_the_classifier_reads(tmp_path):
+    from PIL import Image
+
+    from harness.candidates.vit import VitClassifier
+    from harness.data_files import data_path
+    from harness.pixels import read_pixels
+
+    model = VitClassifier(data_path("checkpoints") / "phantom-vit")
+    pictures = [tmp_path / "0.png", tmp_path / "1.png"]
+    for place, path in enumerate(pictures):
+        grey = np.random.default_rng(place).integers(0, 255, (128, 128)).astype(np.uint8)
+        Image.fromarray(grey).save(path)
+    vectors = model.embeddings([read_pixels(path, 128) for path in pictures])
+    head = model._model.classifier
+    weight, bias = head.weight.detach().numpy(), head.bias.detach().numpy()
+    for path, vector in zip(pictures, vectors, strict=True):
+        expected = 1 / (1 + np.exp(-(weight @ vector + bias)))
+        assert list(model.probabilities(path).values()) == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_stream_is_a_function_of_its_plan(pool):
     plan = Plan(2, 60, 3, "surge", on_day=1)
     assert list(stream_records(plan, pool)) == list(stream_records(plan, pool))
