@@ -2,8 +2,8 @@
 
 Run with `python benchmarks/validate_monitor.py` (some ten minutes on two cores; `--quick` for a
 tenth). Prints tables, and ends with 1 if false alarms are above what is declared or an event is seen
-later than stated. The configuration is suites/monitor.yaml; the pictures are phantoms, seen by the
-tiny ViT.
+later than stated. The configuration is suites/monitoring/production.yaml; the pictures are phantoms,
+seen by the tiny ViT.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def reference_of(seed: int) -> Reference:
 def batch(task: tuple[int, list[tuple[Event, int]]]) -> list[tuple[Event, list[tuple[float, str]]]]:
     """Several streams against one reference, whose thresholds are worked out once."""
     seed, streams = task
-    config = read_config(data_path("suites") / "monitor.yaml")
+    config = read_config(data_path("suites") / "monitoring" / "production.yaml")
     reference = reference_of(seed)
     drift = Judge(config, reference).drift
     found = []
@@ -135,7 +135,7 @@ def main() -> int:
     given = options.parse_args()
     began = time.monotonic()
     references, quiet, planted = (2, 6, 2) if given.quick else (10, 12, 4)
-    config = read_config(data_path("suites") / "monitor.yaml")
+    config = read_config(data_path("suites") / "monitoring" / "production.yaml")
     good = at_the_limit(config, 4 if given.quick else 40)
     POOL = make_pool()
     tasks: list[tuple[int, list[tuple[Event, int]]]] = [

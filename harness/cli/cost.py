@@ -16,7 +16,7 @@ def add(verbs: Any) -> None:
         "configuration; capacity comes from the throughput and GPU use that the monitor measured.",
     )
     verb.add_argument(
-        "--config", required=True, type=Path, metavar="FILE", help="such as suites/monitor.yaml"
+        "--config", required=True, type=Path, metavar="FILE", help="such as suites/monitoring/production.yaml"
     )
     verb.set_defaults(act=act)
 

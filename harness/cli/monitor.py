@@ -30,7 +30,7 @@ def add(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument(
-        "--config", required=True, type=Path, metavar="FILE", help="such as suites/monitor.yaml"
+        "--config", required=True, type=Path, metavar="FILE", help="such as suites/monitoring/production.yaml"
     )
     verb.add_argument(
         "--follow", type=float, metavar="SECONDS", help="do not end; look for new records so often"
@@ -40,6 +40,7 @@ def add(verbs: Any) -> None:
 
 def act(options: argparse.Namespace) -> int:
     """Watches."""
+    import sys
     import time
 
     from harness.errors import HarnessError
@@ -61,6 +62,7 @@ def act(options: argparse.Namespace) -> int:
                     print(f"No status page: {no_page}")
             if options.follow is None:
                 return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[str(monitor.judge.state())]
+            sys.stdout.flush()
             time.sleep(options.follow)
 
 

@@ -179,7 +179,8 @@ def write_stream(out: Path, plan: Plan, make: Callable[[], Pool]) -> None:
     _write(out / "reference.jsonl", reference_records(plan, pool))
     for day, records in days.items():
         _write(out / "production" / f"{day}.jsonl", records)
-    write_atomically(out / "monitor.yaml", (data_path("suites") / "monitor.yaml").read_bytes())
+    example = data_path("suites") / "monitoring" / "production.yaml"
+    write_atomically(out / "monitor.yaml", example.read_bytes())
 
 
 def _write(path: Path, records: list[dict[str, Any]]) -> None:

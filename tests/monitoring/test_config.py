@@ -8,7 +8,7 @@ from harness.errors import SuiteError
 from harness.monitoring.config import read_config
 from production import CONFIG
 
-EXAMPLE = Path(__file__).parents[2] / "suites" / "monitor.yaml"
+EXAMPLE = Path(__file__).parents[2] / "suites" / "monitoring" / "production.yaml"
 
 
 def problems(tmp_path, change):
