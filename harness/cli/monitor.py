@@ -50,10 +50,11 @@ def act(options: argparse.Namespace) -> int:
     if options.follow is not None and not options.follow > 0:
         raise HarnessError("--follow must be above 0 seconds")
     with Monitor.opened(options.config) as monitor:
+        first = True
         while True:
             judged = monitor.advance()
             monitor.webhooks.post()
-            if judged or options.follow is None or not (monitor.journal.root / "state.json").exists():
+            if judged or first:
                 paths, no_page = write_outputs(monitor)
                 _show(monitor, judged)
                 for path in paths if options.follow is None else []:
@@ -62,6 +63,7 @@ def act(options: argparse.Namespace) -> int:
                     print(f"No status page: {no_page}")
             if options.follow is None:
                 return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[str(monitor.judge.state())]
+            first = False
             sys.stdout.flush()
             time.sleep(options.follow)
 

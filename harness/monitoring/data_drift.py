@@ -21,6 +21,8 @@ EXAMPLES: Final = 5
 _BLOCK_NULLS: Final = 500
 _REFERENCE: Final = 500
 """Of a larger reference so many are compared with all pairs: more hardly narrow the null distribution."""
+_POOL: Final = 2000
+"""Of a larger reference null windows of all pairs come from so many: the kernel of all is held at once."""
 Floats = NDArray[np.float64]
 
 
@@ -50,7 +52,8 @@ class DataDrift:
         half = len(shuffled) // 2
         self.blocks = n > part.all_pairs_up_to
         most = half if self.blocks else min(half, max(_REFERENCE, n))
-        self.reference, self.pool = shuffled[:most], shuffled[half:]
+        pool = len(shuffled) if self.blocks else half + max(_POOL, 4 * n)
+        self.reference, self.pool = shuffled[:most], shuffled[half:pool]
         self.bandwidth = median_bandwidth(self.reference)
         self.block = max(2, math.isqrt(n))
         self.nulls = self._nulls()

@@ -33,8 +33,10 @@ class Trials:
     bad: int
     n: int
     lacking: int = 0
+    records: int = 0
+    """All that should have been counted, those that lack a field among them."""
     what: str = ""
-    """The field that those lack."""
+    """The field that they lack."""
 
 
 def trials(rule: Rule, counts: Counts) -> Trials:
@@ -43,21 +45,23 @@ def trials(rule: Rule, counts: Counts) -> Trials:
     def get(key: str) -> int:
         return counts.get(key, 0)
 
+    untimed = get("reports") - get("timed")
     match rule.measure:
         case "latency":
-            return Trials(get(f"slow:{rule.id}"), get("timed"), get("reports") - get("timed"), "latency_s")
+            return Trials(get(f"slow:{rule.id}"), get("timed"), untimed, get("reports"), "latency_s")
         case "failure_rate":
-            return Trials(get("failed"), get("timed"), get("reports") - get("timed"), "latency_s")
+            return Trials(get("failed"), get("timed"), untimed, get("reports"), "latency_s")
         case "hallucination_rate":
-            lacking = get("reports") - get("failed") - get("checked")
-            return Trials(get("unconfirmed"), get("claims"), max(0, lacking), "findings or detected")
+            due = get("reports") - get("failed")
+            lacking = max(0, due - get("checked"))
+            return Trials(get("unconfirmed"), get("claims"), lacking, due, "findings or detected")
         case "rejection_rate":
             return Trials(get("rejected"), get("reviewed"))
-    lacking = get("unread")
-    if rule.value == "pooled":
-        return Trials(get("critical misses"), get("critical positives"), lacking, "findings or reference")
-    misses = get(f"fn:{rule.value}")
-    return Trials(misses, misses + get(f"tp:{rule.value}"), lacking, "findings or reference")
+    misses, positives = get("critical misses"), get("critical positives")
+    if rule.value != "pooled":
+        misses = get(f"fn:{rule.value}")
+        positives = misses + get(f"tp:{rule.value}")
+    return Trials(misses, positives, get("unread"), get("readings"), "findings or reference")
 
 
 def look(
@@ -90,16 +94,16 @@ def look(
         kept = _kept(calm[0], calm[1], limit, design_effect)
     else:
         kept = _kept(seen.bad, seen.n, limit, design_effect)
-    records = seen.n + seen.lacking
     reachable = seen.n > 0 and seen.n / design_effect * math.log(limit) < math.log(alpha)
     state, reason = State.QUIET, "not shown to be beyond its limit" if not kept else "shown to keep its limit"
     if breach:
         side, end, edge = ("upper", 1 - found.low, 1 - limit) if sensitivity else ("lower", found.low, limit)
         relation = "below" if sensitivity else "above"
         state, reason = State.ALERT, f"{side} {1 - alpha:.4%} bound {end:.2%} is {relation} {100 * edge:.3g}%"
-    elif seen.lacking > LACKING * records:
+    elif seen.lacking > LACKING * seen.records:
         state = State.NOT_EVALUATED
-        reason = f"{seen.lacking:,} of {records:,} records lack {seen.what}: has the stream's schema changed?"
+        share = f"{seen.lacking:,} of {seen.records:,} records"
+        reason = f"{share} lack {seen.what}: has the stream's schema changed?"
     elif not reachable:
         state = State.NOT_EVALUATED
         reason = f"{seen.n:,} trials are too few: not even all bad would raise it" if seen.n else "no trials"

@@ -63,3 +63,41 @@ def test_phantom_stream_refuses_what_it_cannot_plant(tmp_path, capsys):
     arguments = ["phantom", "stream", "--days", "3", "--per-day", "9", "--seed", "1", "--event", "surge"]
     assert main([*arguments, "--out", str(tmp_path / "x")]) == 2
     assert "more than 14" in capsys.readouterr().err
+
+
+def test_follow_judges_what_is_added_while_it_runs(tmp_path):
+    import json
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    path = folder(tmp_path, steady(4))
+    code = "import sys; from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "monitor", "--config", str(path), "--follow", "0.05"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    windows = tmp_path / "monitor" / "windows.jsonl"
+
+    def wait(count):
+        for _ in range(600):
+            if windows.exists() and windows.read_text().count("\n") >= count:
+                return True
+            time.sleep(0.1)
+        return False
+
+    try:
+        assert wait(3)
+        with (tmp_path / "production" / "a.jsonl").open("a") as stream:
+            stream.writelines(json.dumps(record) + "\n" for record in steady(3, prefix="t", first=4))
+        assert wait(6)
+    finally:
+        os.kill(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in told
+
+
+def test_follow_needs_a_time(tmp_path, capsys):
+    assert main(["monitor", "--config", str(folder(tmp_path, [])), "--follow", "0"]) == 2
+    assert "above 0 seconds" in capsys.readouterr().err
