@@ -50,11 +50,11 @@ def act(options: argparse.Namespace) -> int:
     if options.follow is not None and not options.follow > 0:
         raise HarnessError("--follow must be above 0 seconds")
     with Monitor.opened(options.config) as monitor:
-        first = True
+        told = ""
         while True:
             judged = monitor.advance()
             monitor.webhooks.post()
-            if judged or first:
+            if judged or told != str(monitor.state()):
                 paths, no_page = write_outputs(monitor)
                 _show(monitor, judged)
                 for path in paths if options.follow is None else []:
@@ -62,8 +62,8 @@ def act(options: argparse.Namespace) -> int:
                 if no_page:
                     print(f"No status page: {no_page}")
             if options.follow is None:
-                return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[str(monitor.judge.state())]
-            first = False
+                return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[str(monitor.state())]
+            told = str(monitor.state())
             sys.stdout.flush()
             time.sleep(options.follow)
 
@@ -99,5 +99,7 @@ def _show(monitor: Monitor, judged: int) -> None:
     until = monitor.recent[-1]["end"] if monitor.recent else "none yet"
     total = monitor.totals["windows"]
     console.print(f"Windows: {judged:,} judged now, {total:,} in all, the last to {until}", markup=False)
-    state = str(judge.state())
+    if monitor.stale():
+        console.print("Stream: silent for too long; silence is no all-clear", markup=False)
+    state = str(monitor.state())
     console.print(f"State: [{style[state]}]{state}")

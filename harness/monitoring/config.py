@@ -37,6 +37,9 @@ class StreamPart(_Part):
     """A window is judged when the stream's time has passed its end by so much."""
     ahead_h: Positive = 24.0
     """A record so far ahead of the stream's time has a wrong clock."""
+    stale_after_h: Positive | None = None
+    """Where the last window judged ended longer ago than this, by this machine's clock, the monitor says
+    NOT EVALUATED: silence is no all-clear. None for streams of the past."""
     ignore: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Further fields that are no fault."""
 

@@ -54,7 +54,11 @@ class DataDrift:
         most = half if self.blocks else min(half, max(_REFERENCE, n))
         pool = len(shuffled) if self.blocks else half + max(_POOL, 4 * n)
         self.reference, self.pool = shuffled[:most], shuffled[half:pool]
-        self.bandwidth = median_bandwidth(self.reference)
+        try:
+            self.bandwidth = median_bandwidth(self.reference)
+        except ValueError as error:
+            self.reason = f"the reference's embeddings: {error}"
+            return
         self.block = max(2, math.isqrt(n))
         self.nulls = self._nulls()
         rank = math.ceil((len(self.nulls) + 1) * (1 - self.alpha))
@@ -91,6 +95,8 @@ class DataDrift:
             test = block_mmd(self.reference, vectors, self.bandwidth, self.block)
         else:
             test = mmd_test(self.reference, vectors, self.bandwidth, self.part.permutations, self.seed)
+        if math.isnan(test.statistic):
+            return {**told, "reason": f"MMD is undefined: {test.reason}"}
         drifted = test.statistic > self.threshold and test.p_value <= self.alpha
         counts = np.bincount(vq(vectors, self.centres)[0], minlength=self.part.clusters)
         kept = (counts + self.composition) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter, deque
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from harness.monitoring.journal import Journal, alerts_of, positions_of
 from harness.monitoring.judge import Judge
 from harness.monitoring.records import FAULTS_SHOWN, Faults, Record, parse
 from harness.monitoring.reference import read_reference
+from harness.monitoring.rules import State
 from harness.monitoring.stream import Position, Stream
 from harness.monitoring.webhooks import Webhooks
 from harness.monitoring.windows import REMEMBERED, Windows
@@ -86,6 +88,19 @@ class Monitor:
                 self._close(window)
                 judged += 1
         return judged
+
+    def stale(self) -> bool:
+        """Whether the stream has been silent for too long."""
+        limit = self.config.stream.stale_after_h
+        if limit is None or not self.recent:
+            return False
+        silent = datetime.now(UTC) - datetime.fromisoformat(self.recent[-1]["end"])
+        return silent.total_seconds() > limit * 3600
+
+    def state(self) -> State:
+        """ALERT if one is raised; else NOT EVALUATED if a detector or the stream is silent; else QUIET."""
+        found = self.judge.state()
+        return State.NOT_EVALUATED if found is State.QUIET and self.stale() else found
 
     def _close(self, window: int) -> None:
         records = self.windows.open.get(window, [])

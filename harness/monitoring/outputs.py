@@ -31,8 +31,9 @@ def write_outputs(monitor: Monitor) -> tuple[list[Path], str]:
     recent = list(monitor.recent)
     state = {
         "monitor": monitor.config.name,
-        "state": str(monitor.judge.state()),
+        "state": str(monitor.state()),
         "until": recent[-1]["end"] if recent else None,
+        "stale": monitor.stale(),
         "alerts": [
             {
                 "id": name,

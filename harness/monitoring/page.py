@@ -64,10 +64,11 @@ def page_model(monitor: Monitor) -> dict[str, Any]:
     cost = work_out(config.cost, seconds_of(recent, config.window_h, config.cost.gpus))
     return {
         "config": config,
-        "state": str(judge.state()),
+        "state": str(monitor.state()),
         "detectors": detectors,
         "active": [item for item in detectors if item["state"] == "ALERT"],
         "open": [item for item in detectors if item["state"] == "NOT EVALUATED"],
+        "stale": monitor.stale(),
         "windows": monitor.totals["windows"],
         "reports": monitor.totals["reports"],
         "readings": monitor.totals["readings"],

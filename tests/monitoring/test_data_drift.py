@@ -71,6 +71,12 @@ def test_a_rate_beyond_the_null_windows_is_not_evaluated():
     assert "null windows are too few" in drift.reason
 
 
+def test_an_encoder_that_is_stuck_is_seen_and_a_stuck_reference_judges_nothing(drift):
+    assert drift.judge(records(np.ones((50, 5))))["state"] == "ALERT"
+    stuck = DataDrift(np.ones((400, 5)), PART, 0.0025, 1)
+    assert "coincide" in stuck.judge(records(np.ones((50, 5))))["reason"]
+
+
 def test_large_windows_are_compared_in_blocks():
     rng = np.random.default_rng(7)
     part = DataDriftPart(sample=400, all_pairs_up_to=200, null_windows=200)

@@ -15,6 +15,7 @@ from harness.chain import Chain
 from harness.errors import HarnessError, LedgerError
 from harness.monitoring import Monitor
 from harness.monitoring.judge import Judge
+from harness.monitoring.page import render_page
 from production import entries, folder, lines, reading, report, steady
 
 
@@ -166,6 +167,15 @@ def test_nothing_to_read_is_not_evaluated(tmp_path):
     with Monitor.opened(path) as monitor:
         assert monitor.advance() == 0
         assert str(monitor.judge.state()) == "NOT EVALUATED"
+
+
+def test_a_silent_stream_is_not_evaluated(tmp_path):
+    path = folder(tmp_path, steady(30), {"stream": {"path": "production", "stale_after_h": 2.0}})
+    with Monitor.opened(path) as monitor:
+        monitor.advance()
+        assert str(monitor.judge.state()) == "QUIET"
+        assert str(monitor.state()) == "NOT EVALUATED"
+        assert "The stream is silent" in render_page(monitor)
 
 
 def test_embeddings_of_nan_make_drift_not_evaluated_and_the_state_too(tmp_path):
