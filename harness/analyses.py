@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import pyarrow as pa
 
 from harness.errors import LedgerError
 from harness.latency import measure_latency
-from harness.ledger import Ledger
+from harness.ledger import Ledger, Table, matrix
 from harness.measures.critical_sensitivity import CriticalSensitivity
 from harness.packet.change_control import check_modifications
 from harness.packet.risk import assess, changes_since
 from harness.packet.schema import Packet
 from harness.packet.traceability import trace
-from harness.protocol import deviations
 from harness.repeatability import compare_repeat
 from harness.report import CRITICAL
 from harness.status import Status
-from harness.suite import Suite, read_suite
+from harness.suite import Suite
 
 
-def analyse(run: Path, packet: Packet, folder: Path) -> dict[str, Any]:
-    """Everything, as plain values: `derive`, and what needs the ledger's own parts.
+class Readable(Protocol):
+    """A ledger, or what a packet holds of one."""
 
-    Args:
-        run: folder of a complete run.
-        packet: what the sponsor states.
-        folder: of the packet file; its relative paths start there.
-
-    Raises:
-        LedgerError: the run is incomplete or damaged.
-        PacketError: the previous version's risk file cannot be read.
-    """
-    ledger = Ledger(run)
-    suite = read_suite(run / "suite.yaml")
-    target = packet.latency
-    return {
-        **derive(ledger.results(), packet, folder),
-        "deviations": deviations(ledger, suite),
-        "missed": missed_findings(ledger, suite),
-        "latency": measure_latency(
-            ledger,
-            target.device if target else "",
-            target.processor if target else "",
-            target.p99_below_s if target else None,
-        ),
-        "repeatability": _repeat(run, packet.runs.repeat if packet.runs else "", folder),
-        "reproducibility": _repeat(run, packet.runs.reproduction if packet.runs else "", folder),
-    }
+    def read(self, table: Table, columns: Any = None) -> pa.Table:
+        """A table, sorted by study id."""
 
 
 def derive(results: dict[str, Any], packet: Packet, folder: Path) -> dict[str, Any]:
-    """What follows from results.json and the packet file alone.
+    """What follows from results.json and the packet file alone, as plain values.
+
+    Args:
+        results: as results.json.
+        packet: what the sponsor states.
+        folder: of the packet file; the path of the previous version's risk file starts there.
 
     Raises:
         PacketError: the previous version's risk file cannot be read.
@@ -60,10 +43,12 @@ def derive(results: dict[str, Any], packet: Packet, folder: Path) -> dict[str, A
     hazards = assess(packet.hazards or (), decisions, estimates)
     judged = results["flow"]["judged"]
     return {
+        "packet": packet.model_dump(mode="json"),
         "risk": hazards,
         "risk_changes": changes_since(packet.previous, folder, hazards),
         "traceability": trace(packet.requirements or (), packet.hazards or (), decisions),
         "change_control": check_modifications(packet.modifications or (), estimates),
+        "confusion": _confusion(estimates),
         "population": {
             name: [
                 {"group": group, "studies": count, "share": count / judged} for group, count in groups.items()
@@ -73,29 +58,95 @@ def derive(results: dict[str, Any], packet: Packet, folder: Path) -> dict[str, A
     }
 
 
-def missed_findings(ledger: Ledger, suite: Suite) -> list[dict[str, Any]]:
-    """For each critical finding the studies that have it, and those whose report does not say so."""
+def derive_from_rows(ledger: Readable, suite: Suite, packet: Packet, processor: str) -> dict[str, Any]:
+    """What needs the ledger's tables: times, and how many critical findings were missed.
+
+    Args:
+        ledger: what to read.
+        suite: as it was asked.
+        packet: names the target device.
+        processor: of the run, from its log.
+    """
+    target = packet.latency
+    return {
+        "latency": measure_latency(
+            ledger.read("timings"),
+            ledger.read("predictions", ["study_id", "status"]),
+            processor,
+            target.device if target else "",
+            target.processor if target else "",
+            target.p99_below_s if target else None,
+        ),
+        "missed": [
+            {"finding": finding, "positives": positives, "missed": len(studies)}
+            for finding, (positives, studies) in missed_studies(ledger, suite).items()
+        ],
+    }
+
+
+def compare_repeats(ledger: Ledger, packet: Packet, folder: Path) -> dict[str, Any]:
+    """Repeatability and reproducibility: the run beside the further runs that the packet names.
+
+    Args:
+        ledger: of the run that is judged.
+        packet: names the others.
+        folder: of the packet file; their paths start there.
+    """
+    runs = packet.runs
+    return {
+        "repeatability": _repeat(ledger, runs.repeat if runs else "", folder),
+        "reproducibility": _repeat(ledger, runs.reproduction if runs else "", folder),
+    }
+
+
+def missed_studies(ledger: Readable, suite: Suite) -> dict[str, tuple[int, list[str]]]:
+    """Critical finding -> how many studies have it, and those whose report does not say so."""
     part = next((part for part in suite.measures if part.measure == CriticalSensitivity.name), None)
     if part is None:
-        return []
+        return {}
     columns = part.build().columns
-    rows = ledger.read("rows", ["study_id", part.key]).to_pylist()
-    found = []
+    table = ledger.read("rows", ["study_id", part.key])
+    studies, rows = table.column("study_id").to_pylist(), matrix(table, part.key)
+    found = {}
     for finding in CRITICAL:
-        hit, present = columns.index(f"{finding}:tp"), columns.index(f"{finding}:pos")
-        studies = [row["study_id"] for row in rows if row[part.key][present] and not row[part.key][hit]]
-        positives = sum(row[part.key][present] for row in rows)
-        found.append(
-            {"finding": str(finding), "positives": positives, "missed": len(studies), "studies": studies}
-        )
+        present = rows[:, columns.index(f"{finding}:pos")] > 0
+        hit = rows[:, columns.index(f"{finding}:tp")] > 0
+        missed = [study for study, gone in zip(studies, present & ~hit, strict=True) if gone]
+        found[str(finding)] = (int(present.sum()), missed)
     return found
 
 
-def _repeat(run: Path, other: str, folder: Path) -> dict[str, Any]:
+def _confusion(estimates: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The four counts of each critical finding, where the suite has a findings_detection."""
+    overall = {
+        (item["measure"], item["value"]): item
+        for item in estimates
+        if item["slice"] is None and item["signature"].startswith("findings_detection|")
+    }
+    tables = []
+    for (measure, value), hit in overall.items():
+        finding = value.removesuffix(" sensitivity")
+        if finding == value or finding not in CRITICAL:
+            continue
+        rejected = overall[measure, f"{finding} specificity"]
+        tables.append(
+            {
+                "finding": finding,
+                "found": hit["numerator"],
+                "missed": hit["denominator"] - hit["numerator"],
+                "invented": rejected["denominator"] - rejected["numerator"],
+                "rejected": rejected["numerator"],
+            }
+        )
+    return tables
+
+
+def _repeat(ledger: Ledger, other: str, folder: Path) -> dict[str, Any]:
     """The comparison with a second run; NOT EVALUATED, with the reason, where there is none."""
+    nothing = {"status": Status.NOT_EVALUATED.value, "identical": None, "findings": {}, "environments": []}
     if not other:
-        return {"status": Status.NOT_EVALUATED.value, "reason": "no second run is named", "identical": None}
+        return {**nothing, "reason": "no second run is named"}
     try:
-        return compare_repeat(run, folder / other)
+        return compare_repeat(ledger, Ledger(folder / other))
     except LedgerError as error:
-        return {"status": Status.NOT_EVALUATED.value, "reason": str(error), "identical": None}
+        return {**nothing, "reason": f"the second run cannot be read: {error}"}

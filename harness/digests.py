@@ -69,7 +69,9 @@ def processor() -> str:
     """The name of the processor and how many cores this process may use: what times were taken on."""
     try:
         told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        name = next((line.partition(":")[2] for line in told.splitlines() if line.startswith("model name")), "")
+        name = next(
+            (line.partition(":")[2] for line in told.splitlines() if line.startswith("model name")), ""
+        )
     except OSError:
         name = ""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0

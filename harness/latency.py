@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 
 from harness.inference import Interval
 from harness.inference.quantiles import quantile_interval
@@ -21,7 +22,12 @@ _POINTS: Final = 160
 
 
 def measure_latency(
-    ledger: Ledger, device: str = "", processor: str = "", p99_below_s: float | None = None
+    timings: pa.Table,
+    predictions: pa.Table,
+    measured_on: str,
+    device: str = "",
+    processor: str = "",
+    p99_below_s: float | None = None,
 ) -> dict[str, Any]:
     """Quantiles of the time from study to report, with their bounds, and the empirical distribution.
 
@@ -29,7 +35,9 @@ def measure_latency(
     order statistics (`quantile_interval`), whatever the distribution.
 
     Args:
-        ledger: of a complete run.
+        timings: of a run: `study_id`, `latency_s`.
+        predictions: of the same run: `study_id`, `status`.
+        measured_on: the processor of the run, as its environment names it.
         device: what the target device is called; "" where none is named.
         processor: as a run's environment names it; times on another decide nothing.
         p99_below_s: seconds below which the upper 95 % bound of P99 must lie; None: nothing to decide.
@@ -38,15 +46,14 @@ def measure_latency(
         Plain values: n, failed, processor, on_target, quantiles, curve [(seconds, share), ...],
         status and reason. Seconds; None where infinite or undefined.
     """
-    table = ledger.read("timings").to_pylist()
-    statuses = {row["study_id"]: row["status"] for row in ledger.read("predictions").to_pylist()}
+    table = timings.to_pylist()
+    statuses = {row["study_id"]: row["status"] for row in predictions.to_pylist()}
     times = np.array(
         [
             row["latency_s"] if statuses.get(row["study_id"]) == Outcome.OK else math.inf
             for row in sorted(table, key=lambda row: row["study_id"])
         ]
     )
-    measured_on = processor_of(ledger)
     on_target = bool(processor) and processor == measured_on
     quantiles = {f"p{q * 100:g}": _plain(quantile_interval(times, q, CONFIDENCE)) for q in QUANTILES}
     upper = quantile_interval(times, 0.99, CONFIDENCE, "upper")

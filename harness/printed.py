@@ -77,24 +77,23 @@ class Numbers:
         self.records: list[dict[str, Any]] = []
         self.document = self.section = ""
 
-    def number(self, source: Mapping[str, Any], form: Format, row: str = "", column: str = "") -> str:
-        """The text of a number, entered in the register; returns its id and text as `id|text`."""
+    def number(self, source: Mapping[str, Any], form: Format) -> dict[str, Any]:
+        """Looks a number up and enters it; returns its record.
+
+        Raises:
+            KeyError: the source names nothing.
+        """
         value = value_of(source, self.results, self.analyses)
-        text = SUPPRESSED if value == SUPPRESSED else shown_as(value, form)
-        name = f"n{len(self.records) + 1:05d}"
-        self.records.append(
-            {
-                "id": name,
-                "document": self.document,
-                "section": self.section,
-                "row": row,
-                "column": column,
-                "text": text,
-                "format": form,
-                "source": dict(source),
-            }
-        )
-        return f"{name}|{text}"
+        record = {
+            "id": f"n{len(self.records) + 1:05d}",
+            "document": self.document,
+            "section": self.section,
+            "text": SUPPRESSED if value == SUPPRESSED else shown_as(value, form),
+            "format": form,
+            "source": dict(source),
+        }
+        self.records.append(record)
+        return record
 
 
 def differing(
@@ -103,7 +102,7 @@ def differing(
     """Every printed number that is not what its source says, each with its place."""
     problems = []
     for record in numbers:
-        place = f"{record['document']}, {record['section']}, {record['row']} / {record['column']}"
+        place = f"{record['document']}, {record['section']}, {record['id']} {_named(record['source'])}"
         try:
             value = value_of(record["source"], results, analyses)
             form = record["format"]
@@ -116,3 +115,8 @@ def differing(
         if text != record["text"]:
             problems.append(f"{place}: printed {record['text']}, the evidence says {text}")
     return problems
+
+
+def _named(source: Mapping[str, Any]) -> str:
+    """What a source speaks of, in short."""
+    return " ".join(str(part) for key, part in source.items() if key != "kind" and part is not None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -21,23 +20,22 @@ SAME: Final = ("suite", "cohort", "candidate", "labeler")
 WHERE: Final = ("processor", "system", "machine", "python")
 
 
-def compare_repeat(run: Path, other: Path) -> dict[str, Any]:
+def compare_repeat(one: Ledger, two: Ledger) -> dict[str, Any]:
     """How far two runs of one candidate over the same studies agree, and where each was made.
 
     Args:
-        run: the run that is judged.
-        other: the repetition.
+        one: the run that is judged.
+        two: the repetition.
 
     Returns:
         Plain values. `status`: PASS where the ledger digests are equal, FAIL where reports differ, NOT
-        EVALUATED where `other` is no repetition; `reason`; `identical`: reports equal word for word, as
+        EVALUATED where `two` is no repetition; `reason`; `identical`: reports equal word for word, as
         a proportion with a 95 % interval over patients; `findings`: the same for each finding, of the
         claim that it is there; `differences`: what the two environments differ in.
 
     Raises:
         LedgerError: a run is incomplete or damaged.
     """
-    one, two = Ledger(run), Ledger(other)
     places = [_where(one), _where(two)]
     found: dict[str, Any] = {
         "ledgers": [one.digest(), two.digest()],

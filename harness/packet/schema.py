@@ -97,6 +97,30 @@ class Rate(_Part):
     source: Text
 
 
+COMPARED: Final = {
+    "manufacturer": "Manufacturer",
+    "submission": "Submission number",
+    "product_code": "Product code",
+    "regulation": "Regulation",
+    "intended_use": "Intended use",
+    "population": "Population",
+    "views": "Views",
+    "findings": "Findings",
+    "algorithm": "Algorithm",
+    "locked": "Algorithm locked",
+    "input": "Input",
+    "output": "Output",
+    "workflow": "Workflow",
+    "alters_images": "Alters images",
+    "deployment": "Deployment",
+    "processing_time": "Processing time",
+    "sensitivity": "Standalone sensitivity",
+    "specificity": "Standalone specificity",
+    "auc": "Standalone AUC",
+}
+"""Rows of the comparison with another device -> what they are called."""
+
+
 class OtherDevice(_Part):
     """A predicate or reference device, from its public summary."""
 
@@ -122,7 +146,14 @@ class OtherDevice(_Part):
     specificity: Rate | None = None
     auc: Rate | None = None
     discussion: dict[str, str] = {}
-    """Row of the comparison -> "same", or "different: and what follows from it"."""
+    """Row of the comparison (a key of `COMPARED`) -> same or different, and what follows from it."""
+
+    @model_validator(mode="after")
+    def _known_rows(self) -> OtherDevice:
+        for key in self.discussion:
+            if key not in COMPARED:
+                raise ValueError(f"discussion of {key!r}, which is no row; rows: {', '.join(COMPARED)}")
+        return self
 
 
 class Observed(_Part):
