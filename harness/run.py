@@ -24,11 +24,12 @@ from harness.disparities import estimate_disparities
 from harness.engines.local import run_local
 from harness.errors import CohortError, SuiteError
 from harness.estimates import estimate_all, slice_columns
-from harness.ledger import Ledger, matrix
+from harness.ledger import Ledger, Readable, matrix
 from harness.lock import check_lock
 from harness.measures.base import Measure, Pairs, Side
 from harness.outcome import Outcome, Status
 from harness.report import FINDINGS, State
+from harness.resampling_ids import resampling_ids
 from harness.study import Case, case_record
 from harness.suite import Suite, read_suite
 from harness.verdict import decide, settings_of
@@ -174,7 +175,7 @@ def manifest_digest(
     return digest_value(manifest), digests
 
 
-def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict[str, Any]:
+def conclude(ledger: Readable, suite: Suite, cohort: Cohort | None = None) -> dict[str, Any]:
     """Estimates and verdict from the ledger's rows, as plain values for results.json.
 
     Without a cohort the account of eligible and excluded studies is taken from the results that
@@ -186,7 +187,12 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
     groups = [json.loads(text) for text in cases.column("groups").to_pylist()]
     columns, unknown = slice_columns(suite.slices, groups)
     tables = {key: matrix(rows, key) for key in measures}
-    patients = cases.column("patient_id").to_pylist()
+    # The evidence that a packet attaches names no patient, but holds these stand-ins.
+    patients = (
+        cases.column("cluster").to_pylist()
+        if "cluster" in cases.column_names
+        else resampling_ids(cases.column("patient_id").to_pylist(), suite.inference.seed)
+    )
     settings = settings_of(suite)
     estimates = estimate_all(measures, tables, patients, columns, settings)
     if suite.fairness is not None:
