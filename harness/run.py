@@ -25,7 +25,7 @@ from harness.engines.local import run_local
 from harness.errors import CohortError, SuiteError
 from harness.estimates import estimate_all, slice_columns
 from harness.ledger import Ledger, Readable, matrix
-from harness.lock import check_lock
+from harness.lock import check_lock, in_identity, keep_lock
 from harness.measures.base import Measure, Pairs, Side
 from harness.outcome import Outcome, Status
 from harness.report import FINDINGS, State
@@ -97,7 +97,8 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
     chosen = choose(suite, request.cohort)
     request.candidate.check([study for study, _ in chosen])
     cohort_digest, digests = manifest_digest(request.cohort, chosen, progress)
-    locked = check_lock(request.lock, suite, cohort_digest)
+    candidate = request.candidate.digest()
+    locked = check_lock(request.lock, suite, cohort_digest, study_digests=digests, candidate=candidate)
     annotators = open_annotators(
         suite, request.cohort.name, request.annotations or request.out / "annotations"
     )
@@ -110,11 +111,11 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
         "suite_version": suite.version,
         "cohort": cohort_digest,
         "cohort_kind": request.cohort.name,
-        "candidate": request.candidate.digest(),
+        "candidate": candidate,
         "candidate_kind": request.candidate.name,
         "labels_source": request.cohort.labels_source,
         **annotators.identity(),
-        "lock": locked,
+        "lock": in_identity(locked),
     }
     with Ledger.writing(request.out, identity, request.suite.read_bytes()) as ledger:
         if not any(entry["event"] == "context" for entry in ledger.log.entries()):
@@ -125,6 +126,7 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
                 cohort=request.cohort_locator,
                 candidate=request.candidate_locator,
             )
+        keep_lock(request.lock, ledger)
         _write_cases(ledger, request.cohort, chosen, digests)
         _predict(ledger, request, suite, chosen, progress)
         _measure(ledger, suite, annotators, progress)
@@ -187,12 +189,7 @@ def conclude(ledger: Readable, suite: Suite, cohort: Cohort | None = None) -> di
     groups = [json.loads(text) for text in cases.column("groups").to_pylist()]
     columns, unknown = slice_columns(suite.slices, groups)
     tables = {key: matrix(rows, key) for key in measures}
-    # The evidence that a packet attaches names no patient, but holds these stand-ins.
-    patients = (
-        cases.column("cluster").to_pylist()
-        if "cluster" in cases.column_names
-        else resampling_ids(cases.column("patient_id").to_pylist(), suite.inference.seed)
-    )
+    patients = resampling_ids(cases, suite.inference.seed)
     settings = settings_of(suite)
     estimates = estimate_all(measures, tables, patients, columns, settings)
     if suite.fairness is not None:

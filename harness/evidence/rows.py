@@ -55,7 +55,7 @@ def attached_rows(ledger: Ledger, suite: Suite, identifiers: Identifiers) -> byt
     columns: dict[str, Any] = {
         "study_id": [identifiers.study(study) for study in studies],
         "patient_id": [identifiers.patient(patient) for patient in patients],
-        "cluster": resampling_ids(patients, suite.inference.seed),
+        "cluster": resampling_ids(cases, suite.inference.seed),
         "status": status.column("status"),
         "latency_s": [seconds.get(study) for study in studies],
         "groups": groups,
