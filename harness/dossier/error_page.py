@@ -24,8 +24,7 @@ ABOUT: Final = {
     ErrorClass.HALLUCINATED: "asserted by the report, not supported by the reference or a narrower finding",
     ErrorClass.WRONG_LATERALITY: "both texts assert it and state a side, not the same one",
     ErrorClass.WRONG_SEVERITY: "both texts assert it and state a severity, not the same one",
-    ErrorClass.INCOMPLETE: "both texts assert it; the report leaves out a required attribute that the reference "
-    "states",
+    ErrorClass.INCOMPLETE: "both texts assert it; the report leaves out a required attribute of the reference",
 }
 ALPHA: Final = 0.05
 
