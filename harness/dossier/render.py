@@ -32,6 +32,20 @@ def write_dossier(run: Path, out: Path) -> list[Path]:
 
 def render_html(model: Mapping[str, Any]) -> str:
     """The whole page, self-contained; every value from the ledger is escaped."""
+    return render_template("dossier.html.j2", model)
+
+
+def render_template(name: str, model: Mapping[str, Any], *styles: str) -> str:
+    """A page of `reports/`, self-contained; every value of the model is escaped.
+
+    Args:
+        name: the template's file.
+        model: what it prints.
+        styles: style sheets of `reports/` after the common one.
+
+    Raises:
+        HarnessError: the PDF engine is not installed.
+    """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
@@ -45,8 +59,10 @@ def render_html(model: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["svg"] = Markup  # plots are made here and escape their own texts
-    style = (data_path("reports") / "style.css").read_text(encoding="utf-8")
-    page = environment.get_template("dossier.html.j2")
+    style = "".join(
+        (data_path("reports") / sheet).read_text(encoding="utf-8") for sheet in ("style.css", *styles)
+    )
+    page = environment.get_template(name)
     return page.render(**model, style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
 
 
