@@ -45,7 +45,7 @@ def render_html(model: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["svg"] = Markup  # plots are made here and escape their own texts
-    style = (data_path("reports") / "dossier.css").read_text(encoding="utf-8")
+    style = (data_path("reports") / "style.css").read_text(encoding="utf-8")
     page = environment.get_template("dossier.html.j2")
     return page.render(**model, style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
 
