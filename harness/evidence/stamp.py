@@ -42,7 +42,8 @@ def draw_box(
     note = '<p class="note">DEVELOPMENT KEY – not for submission</p>' if development else ""
     page = f"""<!doctype html><html lang="en"><title>Signature</title><style>{faces}
       @page {{ size: {size[0]}pt {size[1]}pt; margin: 0 }}
-      body {{ margin: 0; padding: 3pt 4pt; height: {size[1] - 7}pt; overflow: hidden; border: 0.5pt solid #444;
+      body {{ margin: 0; padding: 3pt 4pt; height: {size[1] - 7}pt; overflow: hidden;
+              border: 0.5pt solid #444;
               font: 400 6.5pt/1.25 "Inter"; color: #111 }}
       p {{ margin: 0; overflow-wrap: anywhere }} .who {{ font-weight: 600; font-size: 7.5pt }}
       .note {{ font-weight: 600; color: #9a1b1b }}</style>
