@@ -12,7 +12,7 @@ from harness.latency import measure_latency
 from harness.ledger import Ledger, Table, matrix
 from harness.measures.critical_sensitivity import CriticalSensitivity
 from harness.packet.change_control import check_modifications
-from harness.packet.risk import assess, changes_since
+from harness.packet.risk import CLASS_LIMITS, assess, changes_since
 from harness.packet.schema import Packet
 from harness.packet.traceability import trace
 from harness.repeatability import compare_repeat
@@ -48,6 +48,7 @@ def derive(results: dict[str, Any], packet: Packet, folder: Path) -> dict[str, A
         "risk_changes": changes_since(packet.previous, folder, hazards),
         "traceability": trace(packet.requirements or (), packet.hazards or (), decisions),
         "change_control": check_modifications(packet.modifications or (), estimates),
+        "declared": {"class_limits": dict(CLASS_LIMITS)},
         "confusion": _confusion(estimates),
         "population": {
             name: [

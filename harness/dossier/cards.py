@@ -18,13 +18,15 @@ LONGEST: Final = 1_800
 _LONG_WORD: Final = re.compile(r"\S{40}(?=\S)")
 
 
-def card(case: dict[str, Any], prediction: dict[str, Any], picture: int = PICTURE) -> dict[str, Any]:
+def card(
+    case: dict[str, Any], prediction: dict[str, Any], picture: int = PICTURE, longest: int = LONGEST
+) -> dict[str, Any]:
     """What a card shows of a study: pictures no larger than `picture` pixels, texts that fit."""
     return {
         "study_id": case["study_id"],
-        "indication": fitting(case["indication"]),
-        "reference": fitting("\n".join(filter(None, (case["findings"], case["impression"])))),
-        "report": fitting("\n".join(filter(None, (prediction["findings"], prediction["impression"])))),
+        "indication": fitting(case["indication"], longest),
+        "reference": fitting("\n".join(filter(None, (case["findings"], case["impression"])), longest)),
+        "report": fitting("\n".join(filter(None, (prediction["findings"], prediction["impression"])), longest)),
         "status": prediction["status"],
         **_picture(case, picture),
     }

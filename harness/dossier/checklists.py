@@ -37,6 +37,14 @@ class Checklist:
     items: tuple[Item, ...]
 
     @property
+    def parts(self) -> dict[str, list[Item]]:
+        """Heading -> its items, in the list's order."""
+        found: dict[str, list[Item]] = {}
+        for item in self.items:
+            found.setdefault(item.part, []).append(item)
+        return found
+
+    @property
     def open(self) -> tuple[Item, ...]:
         """What is not addressed."""
         return tuple(item for item in self.items if not item.answers)

@@ -21,6 +21,10 @@ class Document:
         """File name without its ending."""
         return f"{self.number:02d}-{self.slug}"
 
+    def place(self, anchor: str) -> int:
+        """The number of a section within its document, from 1."""
+        return [name for name, _ in self.sections].index(anchor) + 1
+
     def heading(self, anchor: str) -> str:
         """The heading of a section."""
         return dict(self.sections)[anchor]

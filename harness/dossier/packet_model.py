@@ -8,24 +8,26 @@ from typing import Any, Final
 from harness.analyses import compare_repeats, derive, derive_from_rows
 from harness.disclosure import public_analyses, public_results
 from harness.disparities import VALUES
+from harness.error_analysis import analyse as analyse_errors
 from harness.dossier.charts import confusion, latency_curve, risk_matrix
 from harness.dossier.checklists import read_checklists
 from harness.dossier.documents import DOCUMENTS
 from harness.dossier.fairness import columns
 from harness.dossier.figures import flow_plot, forest_row, label_plot, subgroup_plots, verdict_plots
+from harness.dossier.missed import missed_cards, without_studies
 from harness.dossier.model import about, failures
 from harness.dossier.plots import forest
 from harness.dossier.predicates import compare
 from harness.gate import judge, must_be
+from harness.evidence.identifiers import open_identifiers
 from harness.latency import processor_of
 from harness.ledger import Ledger
+from harness.lock import lock_account, lock_findings
 from harness.measures.critical_sensitivity import CriticalSensitivity
 from harness.measures.findings_detection import FindingsDetection
 from harness.packet import Packet
-from harness.packet.risk import CLASS_LIMITS, LEVELS
-from harness.packet.schema import PROBABILITIES, SEVERITIES
+from harness.packet.schema import PROBABILITIES
 from harness.printed import SUPPRESSED
-from harness.protocol import deviations
 from harness.report import CRITICAL, FINDINGS
 from harness.suite import Suite, read_suite
 from harness.verdict import Status, Verdict
@@ -52,11 +54,14 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
     ledger, suite = Ledger(run), read_suite(run / "suite.yaml")
     entries = list(ledger.log.entries())
     context = next((entry for entry in entries if entry["event"] == "context"), {})
+    errors = analyse_errors(run, pictures=False)
     analyses = {
         **derive(results, packet, folder),
         **derive_from_rows(ledger, suite, packet, processor_of(ledger)),
         **compare_repeats(ledger, packet, folder),
+        "errors": without_studies(errors),
     }
+    missed = [] if public else missed_cards(ledger, suite, errors, open_identifiers(run))
     if public:
         results = public_results(results, packet.disclosure.minimum_cell)
         analyses = public_analyses(analyses, results)
@@ -74,17 +79,21 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "results": results,
         "analyses": analyses,
         "verdict": verdict,
-        "decisions": [{"item": item, "must_be": must_be(item)} for item in decisions],
-        "findings": deviations(ledger, suite),
+        "decisions": [{"item": item, "sign": must_be(item).partition(" ")[0]} for item in decisions],
+        "findings": lock_findings(ledger),
+        "lock": lock_account(ledger),
+        "device_name": f"{packet.device.name} {packet.device.version}"
+        if packet.device
+        else f"candidate {ledger.identity['candidate_kind']}",
+        "author": packet.sponsor.name if packet.sponsor else "sponsor not stated",
         "missing": packet.missing(),
         "documents": DOCUMENTS,
+        "missed": missed,
         "failures": failures(ledger),
         "checklists": read_checklists(packet),
         "comparisons": compare(packet, _ledger_says(results, analyses)),
-        "detection": next((part.key for part in suite.measures if part.measure == FindingsDetection.name), None),
-        "critical_key": next(
-            (part.key for part in suite.measures if part.measure == CriticalSensitivity.name), None
-        ),
+        "detection": _key_of(suite, FindingsDetection.name),
+        "critical_key": _key_of(suite, CriticalSensitivity.name),
         "critical": [str(finding) for finding in CRITICAL],
         "covered": [
             str(finding)
@@ -92,14 +101,18 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
             if results["labels"][str(finding)]["not_covered"] != results["flow"]["judged"]
         ],
         "often": {name: heading for name, heading in _OFTEN.items() if name not in results["groups"]},
-        "declared": {"limits": CLASS_LIMITS, "levels": LEVELS, "probabilities": PROBABILITIES,
-                     "severities": SEVERITIES},
+        "probabilities": PROBABILITIES,
         "measures": _measures(suite, results),
         "slices": _slices(suite, results),
         "group_columns": columns(suite),
         "over": [item for item in verdict.decisions if item.groups],
         "plots": _plots(suite, results, analyses, verdict),
     }  # fmt: skip
+
+
+def _key_of(suite: Suite, measure: str) -> str | None:
+    """What the suite calls a measure; None where it has none of it."""
+    return next((part.key for part in suite.measures if part.measure == measure), None)
 
 
 def _plots(
