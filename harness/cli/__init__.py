@@ -9,7 +9,23 @@ import traceback
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import check, compare, errors, gate, label, lock, phantom, plan, report, run, score, suite
+from harness.cli import (
+    check,
+    compare,
+    dossier,
+    errors,
+    gate,
+    label,
+    lock,
+    phantom,
+    plan,
+    report,
+    run,
+    score,
+    sign,
+    suite,
+    verify,
+)
 
 EPILOG = """\
 exit codes:
@@ -31,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (run, gate, compare, report, errors, check, plan, label, lock, score, suite, phantom):
+    verbs_in_order = (run, gate, compare, report, errors, dossier, sign, verify, check, plan, label, lock, score)
+    for module in (*verbs_in_order, suite, phantom):
         module.add(verbs)
     return root
 

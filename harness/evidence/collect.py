@@ -84,7 +84,7 @@ def collect(
         LedgerError: the run is not complete, or its results do not follow from its rows.
         ValueError: the public variant without results to print.
     """
-    stated, _ = judge(run)
+    judge(run)
     if public and results is None:
         raise ValueError("the public variant needs results with small cells suppressed")
     ledger = Ledger(run)
@@ -96,25 +96,24 @@ def collect(
         "suite.yaml": (run / "suite.yaml").read_bytes(),
         "packet.yaml": packet_text,
         "run.json": (run / "run.json").read_bytes(),
-        "environment.json": _environment(ledger, context),
+        "environment.json": environment_of(ledger.identity, context),
         "sbom.cdx.json": bill_of_materials(context["environment"], context["revision"]),
         "numbers.json": _plain(list(numbers)),
     }
     if analyses is not None:
         files["analyses.json"] = _plain(dict(analyses))
+    files["log.jsonl"] = (run / "log.jsonl").read_bytes()
+    files["log.head.json"] = canonical_json(asdict(_head(ledger))).encode() + b"\n"
     if public:
         files["results.json"] = _plain(dict(results or {}))
     else:
         identifiers = open_identifiers(run, key)
         files["results.json"] = (run / "results.json").read_bytes()
-        files["log.jsonl"] = (run / "log.jsonl").read_bytes()
-        files["log.head.json"] = canonical_json(asdict(_head(ledger))).encode() + b"\n"
         files[ROWS] = attached_rows(ledger, suite, identifiers)
         files["manifest.csv"] = _manifest(ledger, identifiers)
         files["check_headline.py"] = (data_path("reports") / "check_headline.py").read_bytes()
         if (run / "lock.json").exists():
             files["lock.json"] = (run / "lock.json").read_bytes()
-    assert stated["ledger"]  # noqa: S101  # judged above
     return dict(sorted(files.items()))
 
 
@@ -137,13 +136,14 @@ def _head(ledger: Ledger) -> Head:
     return Head(last["seq"], last["digest"], last["time"])
 
 
-def _environment(ledger: Ledger, context: Mapping[str, Any]) -> bytes:
+def environment_of(identity: Mapping[str, Any], context: Mapping[str, Any]) -> bytes:
+    """environment.json: the machine and versions of a run, from the log's entry on them."""
     return _plain(
         {
             **context["environment"],
             "revision": context["revision"],
-            "harness": ledger.identity["harness"],
-            "code": ledger.identity["code"],
+            "harness": identity["harness"],
+            "code": identity["code"],
         }
     )
 

@@ -86,7 +86,7 @@ class Evidence:
             LedgerError: a file is missing or is not what its name says; the log's chain is broken.
         """
         self.root = root
-        self.identity: dict[str, Any] = _object(root / "run.json")
+        self.identity: dict[str, Any] = read_object(root / "run.json")
         self.log = Chain(root / "log.jsonl")
         try:
             self._rows = pq.read_table(root / ROWS)
@@ -98,7 +98,7 @@ class Evidence:
 
     def results(self) -> dict[str, Any]:
         """results.json as attached."""
-        return _object(self.root / "results.json")
+        return read_object(self.root / "results.json")
 
     def digest(self) -> str:
         """The ledger digest as attached; it cannot be worked out without the texts."""
@@ -138,7 +138,12 @@ def open_evidence(folder: Path) -> Evidence:
     return Evidence(folder)
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        LedgerError: it cannot be read, or is no object.
+    """
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
