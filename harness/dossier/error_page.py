@@ -15,6 +15,7 @@ from harness.error_analysis.attention import Attention
 from harness.error_analysis.examples import examples
 from harness.error_analysis.model import ClassSummary, Error, ErrorAnalysis, ErrorClass, Rate, Trend
 from harness.error_analysis.required import REQUIRED
+from harness.error_analysis.trends import PREVALENCE
 from harness.gate import shown
 from harness.ledger import Ledger, write_atomically
 from harness.report import CRITICAL, join_sections
@@ -24,7 +25,7 @@ ABOUT: Final = {
     ErrorClass.HALLUCINATED: "asserted by the report, not supported by the reference or a narrower finding",
     ErrorClass.WRONG_LATERALITY: "both texts assert it and state a side, not the same one",
     ErrorClass.WRONG_SEVERITY: "both texts assert it and state a severity, not the same one",
-    ErrorClass.INCOMPLETE: "both texts assert it; the report leaves out a required attribute of the reference",
+    ErrorClass.INCOMPLETE: "both texts assert it; the report leaves out a required attribute that is known",
 }
 ALPHA: Final = 0.05
 
@@ -73,7 +74,8 @@ def build_error_model(
                 evaluated, "hallucinated_of_negatives", "Share of negatives invented, by prevalence"
             ),
         ],
-        "trends": [_trend(trend) for trend in analysis.trends],
+        "prevalence_trends": [_trend(trend) for trend in analysis.trends if trend.score == PREVALENCE],
+        "quality_trends": [_trend(trend) for trend in analysis.trends if trend.score != PREVALENCE],
         "quality": [
             {"measure": measure, "plot": by_quality(analysis.quality, measure)}
             for measure in analysis.quality.measures

@@ -19,7 +19,7 @@ def confusion(rows: Sequence[ConfusionRow], title: str) -> str:
 
     What was detected is framed, so that print in grey tells it from what was said instead.
     """
-    cell_x, cell_y, left, top, width = 37, 27, 148, 104, 640
+    cell_x, cell_y, left, top, width = 34, 27, 140, 98, 640
     parts = []
     for place, finding in enumerate(_ORDER):
         x = left + cell_x * (place + 0.5)
@@ -74,7 +74,7 @@ def by_prevalence(findings: Sequence[FindingErrors], which: str, title: str) -> 
 
 def by_quality(analysis: QualityAnalysis, measure: QualityMeasure) -> str:
     """Error rates by quarter of one measure, a panel an outcome, with intervals."""
-    width, height, top, bottom, gap, left = 640, 132, 24, 98, 34, 34
+    width, height, top, bottom, gap, left = 640, 112, 22, 84, 34, 34
     panel = (width - left - gap * (len(analysis.outcomes) - 1) - 8) / len(analysis.outcomes)
     parts, told = [], []
     for number, outcome in enumerate(analysis.outcomes):
@@ -118,4 +118,4 @@ def _ceiling(rates: Sequence[Rate]) -> float:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
