@@ -47,7 +47,21 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verbs_in_order = (run, gate, compare, report, errors, dossier, sign, verify, check, plan, label, lock, score)
+    verbs_in_order = (
+        run,
+        gate,
+        compare,
+        report,
+        errors,
+        dossier,
+        sign,
+        verify,
+        check,
+        plan,
+        label,
+        lock,
+        score,
+    )
     for module in (*verbs_in_order, suite, phantom):
         module.add(verbs)
     return root

@@ -66,6 +66,8 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         results = public_results(results, packet.disclosure.minimum_cell)
         analyses = public_analyses(analyses, results)
         verdict = Verdict.from_json(results["verdict"])
+    # Signing and looks add to the log; the packet's date is that of its results.
+    finished = next(entry["time"] for entry in reversed(entries) if entry["event"] == "results")
     decisions = sorted(verdict.decisions, key=lambda item: _ORDER[item.status])
     return {
         "packet": packet,
@@ -74,7 +76,8 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "identity": ledger.identity,
         "context": context,
         "started": entries[0]["time"],
-        "finished": entries[-1]["time"],
+        "finished": finished,
+        "stamp": f"{finished[:19]}Z",
         "head": ledger.log.head,
         "results": results,
         "analyses": analyses,
