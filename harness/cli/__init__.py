@@ -9,7 +9,21 @@ import traceback
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import check, compare, gate, label, lock, phantom, plan, report, run, score, sign, suite, verify
+from harness.cli import (
+    check,
+    compare,
+    gate,
+    label,
+    lock,
+    phantom,
+    plan,
+    report,
+    run,
+    score,
+    sign,
+    suite,
+    verify,
+)
 
 EPILOG = """\
 exit codes:
