@@ -20,16 +20,18 @@ SAME: Final = ("suite", "cohort", "candidate", "labeler")
 WHERE: Final = ("processor", "system", "machine", "python")
 
 
-def compare_repeat(one: Ledger, two: Ledger) -> dict[str, Any]:
+def compare_repeat(one: Ledger, two: Ledger, *, elsewhere: bool = False) -> dict[str, Any]:
     """How far two runs of one candidate over the same studies agree, and where each was made.
 
     Args:
         one: the run that is judged.
         two: the repetition.
+        elsewhere: whether it must come from another machine to show anything.
 
     Returns:
         Plain values. `status`: PASS where the ledger digests are equal, FAIL where reports differ, NOT
-        EVALUATED where `two` is no repetition; `reason`; `identical`: reports equal word for word, as
+        EVALUATED where `two` is no repetition, or not
+        from elsewhere; `reason`; `identical`: reports equal word for word, as
         a proportion with a 95 % interval over patients; `findings`: the same for each finding, of the
         claim that it is there; `differences`: what the two environments differ in.
 
@@ -61,6 +63,9 @@ def compare_repeat(one: Ledger, two: Ledger) -> dict[str, Any]:
             **_agreement(same, patients),
             "claimed": [int(claim[:, column].sum()) for claim in claims],
         }
+    if elsewhere and not found["differences"]:
+        told = "both runs name the same processor, system and Python: nothing is shown of another machine"
+        return _told(found, Status.NOT_EVALUATED, told)
     if found["ledgers"][0] == found["ledgers"][1]:
         return _told(
             found, Status.PASS, "the ledger digests are equal: every report and every row is the same"

@@ -175,7 +175,7 @@ def read_numbers(folder: Path) -> list[dict[str, Any]]:
         LedgerError: it cannot be read.
     """
     path = folder / "numbers.json"
-    keys = {"id", "document", "section", "row", "column", "text", "format", "source"}
+    keys = {"id", "document", "section", "text", "format", "source"}
     try:
         found: list[dict[str, Any]] = json.loads(path.read_bytes())
         for place, record in enumerate(found):

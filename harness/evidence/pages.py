@@ -82,7 +82,7 @@ def _by_document(numbers: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Ma
 
 
 def _place(record: Mapping[str, Any]) -> str:
-    return f"{record['section']}, {record['row']} / {record['column']}"
+    return f"{record['section']}: {' '.join(str(part) for part in record['source'].values())}"
 
 
 def _where(one: bytes, other: bytes) -> str:

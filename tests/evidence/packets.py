@@ -7,14 +7,15 @@ from harness.evidence import attachments, collect, seal
 from harness.ledger import Ledger
 from harness.printed import Numbers
 
-PACKET = b"device: {name: Example reader, version: '1.0', manufacturer: Example Works, description: An example.}\n"
+PACKET = (
+    b"device: {name: Example reader, version: '1.0', manufacturer: Example Works, description: An example.}\n"
+)
 WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENTS = ("01-one", "02-two")
 
 
-def cell(text):
-    name, _, shown = text.partition("|")
-    return f'<td data-number="{name}">{shown}</td>'
+def cell(record):
+    return f'<td data-number="{record["id"]}">{record["text"]}</td>'
 
 
 def pages(numbers):
@@ -27,11 +28,11 @@ def pages(numbers):
             if item["slice"] is None:
                 source = {"kind": "estimate", **{key: item[key] for key in ("measure", "value", "slice")}}
                 cells = [
-                    cell(numbers.number({**source, "field": field}, form, f"{item['measure']}.{item['value']}", field))
+                    cell(numbers.number({**source, "field": field}, form))
                     for field, form in (("estimate", "fixed4"), ("low", "fixed4"), ("denominator", "count"))
                 ]
                 lines.append(f"<tr><th>{item['measure']}</th>{''.join(cells)}</tr>")
-        count = numbers.number({"kind": "results", "path": ["flow", "judged"]}, "count", "judged", "studies")
+        count = numbers.number({"kind": "results", "path": ["flow", "judged"]}, "count")
         html[document] = (
             f'<!doctype html><html lang="en"><title>{document}</title><body><h1>Numbers</h1><table>'
             f"{''.join(lines)}<tr>{cell(count)}</tr></table><p>Verdict: FAIL<br>as decided</p></body></html>"
