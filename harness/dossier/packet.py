@@ -54,11 +54,12 @@ def write_packet(run: Path, packet_path: Path, out: Path, *, public: bool = Fals
         public=public,
     )
     version = packet.device.version if packet.device else ""
-    risks = json.dumps(risk_file(version, model["analyses"]["risk"]), indent=1, sort_keys=True).encode()
+    risks = risk_file(version, model["analyses"]["risk"])
+    evidence["risk.json"] = json.dumps(risks, indent=1, sort_keys=True).encode() + b"\n"
     (out / "evidence").mkdir(parents=True, exist_ok=True)
     for path in [*out.glob("*.pdf"), *out.glob("*.html"), *(out / "evidence").iterdir()]:
         path.unlink()
-    for name, content in {**evidence, "risk.json": risks}.items():
+    for name, content in evidence.items():
         write_atomically(out / "evidence" / name, content)
     for name, html in pages.items():
         write_atomically(out / f"{name}.html", html.encode())

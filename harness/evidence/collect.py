@@ -24,6 +24,7 @@ from harness.suite import read_suite
 _ABOUT: Final[dict[str, tuple[str, str, str]]] = {
     "results.json": ("application/json", "Data", "Estimates and verdict"),
     "analyses.json": ("application/json", "Data", "What the documents print besides estimates and verdict"),
+    "risk.json": ("application/json", "Data", "The risk file that the next version is compared with"),
     "numbers.json": ("application/json", "Data", "Every printed number and where it comes from"),
     ROWS: (
         "application/vnd.apache.parquet",
