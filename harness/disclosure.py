@@ -55,6 +55,8 @@ def public_results(results: Mapping[str, Any], minimum: int) -> dict[str, Any]:
     for item in public["estimates"]:
         if (item["measure"], item["value"], item["slice"]) in cells:
             _suppress(item)
+        elif item["slice"] and "=" not in item["slice"]:  # a disparity names the groups that are too small
+            item["method"] = item["method"].partition("; below the minimum")[0]
     for decision in public["verdict"]["decisions"]:
         if (decision["measure"], decision["value"], decision["slice"]) in cells:
             _suppress(decision)

@@ -11,6 +11,7 @@ from harness.inference import clustered_proportion_interval
 from harness.inference.cluster_sums import cluster_index
 from harness.ledger import Ledger, matrix
 from harness.measures.base import asserted
+from harness.outcome import Status as Outcome
 from harness.report import FINDINGS
 from harness.status import Status
 
@@ -52,6 +53,8 @@ def compare_repeat(one: Ledger, two: Ledger, *, elsewhere: bool = False) -> dict
     if one.log.head == two.log.head:
         return _told(found, Status.NOT_EVALUATED, "it is the very same run, not a repetition")
     texts = [_texts(ledger) for ledger in (one, two)]
+    if not any(status == Outcome.OK for found_texts in texts for status, *_ in found_texts):
+        return _told(found, Status.NOT_EVALUATED, "no study has a report to compare")
     patients = one.read("cases", ["study_id", "patient_id"]).column("patient_id").to_pylist()
     found["identical"] = _agreement([a == b for a, b in zip(*texts, strict=True)], patients)
     labels = [matrix(ledger.read("rows", ["study_id", "candidate_labels"]), "candidate_labels")
