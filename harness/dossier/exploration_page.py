@@ -15,7 +15,7 @@ from harness.dossier.render import render_pdf, render_template
 from harness.exploration.model import Exploration, FindingCounts
 from harness.ledger import write_atomically
 
-LONGEST: Final = 420
+LONGEST: Final = 330
 """Characters of a report in the sample grid."""
 
 

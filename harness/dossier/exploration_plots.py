@@ -11,7 +11,7 @@ from harness.report import CRITICAL, FINDINGS
 
 def histogram(spread: Spread, title: str, unit: str) -> str:
     """Counts of studies by value, with the median as a dashed line."""
-    width, height, left, right, top, bottom = 640, 150, 46, 12, 14, 112
+    width, height, left, right, top, bottom = 640, 150, 46, 12, 18, 112
     plot, most = width - left - right, max(spread.counts, default=0) or 1
     low, high = spread.edges[0], spread.edges[-1]
     parts = []
@@ -32,7 +32,7 @@ def histogram(spread: Spread, title: str, unit: str) -> str:
             parts.append(text(left + bar * place, bottom + 13, f"{edge:,}", MUTED, 8, "middle"))
     x = left + plot * (min(spread.median, high) - low) / (high - low)
     parts.append(line(x, top - 4, x, bottom, INK, 1.2, "3 2"))
-    parts.append(text(x + 4, top + 4, f"median {spread.median:g}", INK, 8, "start"))
+    parts.append(text(x, top - 7, f"median {spread.median:g}", INK, 8, "middle"))
     parts.append(text(left + plot / 2, bottom + 29, unit, MUTED, 8.5, "middle"))
     told = ", ".join(
         f"{start} to {end - 1}: {count}"
@@ -64,8 +64,8 @@ def together(exploration: Exploration, title: str) -> str:
             share = 0.0 if own or not positives else count / positives
             parts.append(
                 f'<rect x="{left + cell * column + 0.8:.1f}" y="{y + 0.8:.1f}" width="{cell - 1.6:.1f}" '
-                f'height="20.4" fill="{ACCENT}" fill-opacity="{0.6 * share:.3f}" stroke="{INK if own else RULE}" '
-                f'stroke-width="{1.2 if own else 0.6}"/>'
+                f'height="20.4" fill="{ACCENT}" fill-opacity="{0.6 * share:.3f}" '
+                f'stroke="{INK if own else RULE}" stroke-width="{1.2 if own else 0.6}"/>'
             )
             shown, colour = (f"{count:,}", INK) if count else ("·", MUTED)
             parts.append(
