@@ -36,7 +36,7 @@ class ErrorClass(StrEnum):
 SpanKind = Literal["sentence", "mention", "cue", "laterality", "severity"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """Characters [start, end) of a report: findings and impression joined by a line break."""
 

@@ -33,8 +33,8 @@ def test_texts_that_say_nothing_have_no_spans(text):
 
 
 words = st.sampled_from(
-    ["no", "small", "left", "right", "effusion", "pneumothorax", "fracture", "mass", "and", "or", ".", ",", ";",
-     "possible", "\n", "İ", "<b>", "edema", "severe", "is", "not", "seen", "heart", "enlarged"]
+    ["no", "small", "left", "right", "effusion", "pneumothorax", "fracture", "mass", "and", "or", ".", ",",
+     ";", "possible", "\n", "İ", "<b>", "edema", "severe", "is", "not", "seen", "heart", "enlarged"]
 )  # fmt: skip
 
 
