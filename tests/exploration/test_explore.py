@@ -15,7 +15,7 @@ from harness.errors import CohortError
 from harness.exploration import explore, open_whole
 from harness.report import FINDINGS, INDEX, Finding, State
 from harness.study import Case, Image, Reference, Study, View
-from mimic_layout import write_layout
+from mimic_layout import Layout
 from real_reports import FOLDER, WHY_NOT, write_manifest
 
 
@@ -93,10 +93,14 @@ def test_the_sample_is_the_same_every_time_and_whatever_the_order(phantom_root):
 
 
 def test_every_kind_of_cohort_is_described(tmp_path):
-    write_layout(tmp_path / "mimic")
+    layout = Layout(tmp_path / "mimic")
+    for number, split in enumerate(("train", "train", "test")):
+        layout.study(10000000 + number, 50000000 + number, split=split, labels={"Edema": "1.0"})
+    layout.write()
     found = explore(open_whole(f"mimic-cxr:{tmp_path / 'mimic'}"))
     assert found.cohort == "mimic-cxr"
-    assert found.splits
+    assert found.splits == {"train": (2, 2), "test": (1, 1)}
+    assert found.findings[INDEX[Finding.EDEMA]].positive_by_split == {"train": 2, "test": 1}
     path = tmp_path / "studies.csv"
     path.write_text(
         "study_id,patient_id,findings,Pneumothorax,split,age,sex,group:site\n"
