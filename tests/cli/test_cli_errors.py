@@ -29,7 +29,7 @@ def test_errors_writes_four_files_and_a_table(folder, capsys, tmp_path):
         "errors.json", "errors.parquet", "errors.html", "errors.pdf",
     }  # fmt: skip
     assert "missed finding" in told
-    assert "3 errors in 3 of 3 studies; 1 studies without a usable report." in told
+    assert "3 errors in 3 of 3 studies; studies without a usable report: 1." in told
     assert "not evaluated" in told
     assert "Picture quality: not evaluated: the study has no picture (3)" in told
     assert "pneumothorax." not in told, "no report text on the terminal"

@@ -14,7 +14,7 @@ def test_explore_writes_three_files_and_a_table(phantom_root, capsys, tmp_path):
         "explore.html",
         "explore.pdf",
     }
-    assert re.search(r"300 studies of \d+ patients, \d+ pictures \(train \d+, validate \d+, test 150\)", told)
+    assert re.search(r"300 studies of \d+ patients, \d+ pictures \(train \d+, validate \d+, test 127\)", told)
     record = json.loads((tmp_path / "out" / "explore.json").read_text())
     assert record["studies"] == 300
     assert len(record["sample_ids"]) == 9

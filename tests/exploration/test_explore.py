@@ -18,6 +18,11 @@ from harness.study import Case, Image, Reference, Study, View
 from mimic_layout import Layout
 from real_reports import FOLDER, WHY_NOT, write_manifest
 
+OPENI = (
+    '<eCitation><uId id="CXR1"/><Abstract><AbstractText Label="FINDINGS">Clear lungs.</AbstractText></Abstract>'
+    '<MeSH><major>normal</major></MeSH><parentImage id="CXR1_1"><caption>PA</caption></parentImage></eCitation>'
+)
+
 
 class Given(Cohort):
     """Cases from a list."""
@@ -101,6 +106,11 @@ def test_every_kind_of_cohort_is_described(tmp_path):
     assert found.cohort == "mimic-cxr"
     assert found.splits == {"train": (2, 2), "test": (1, 1)}
     assert found.findings[INDEX[Finding.EDEMA]].positive_by_split == {"train": 2, "test": 1}
+    for folder, name in (("ecgen-radiology", "1.xml"), ("NLMCXR_png", "CXR1_1.png")):
+        (tmp_path / "openi" / folder).mkdir(parents=True)
+        (tmp_path / "openi" / folder / name).write_text(OPENI if name.endswith("xml") else "")
+    found = explore(open_whole(f"openi:{tmp_path / 'openi'}"))
+    assert (found.cohort, found.studies, found.pictures, found.splits) == ("openi", 1, 1, {})
     path = tmp_path / "studies.csv"
     path.write_text(
         "study_id,patient_id,findings,Pneumothorax,split,age,sex,group:site\n"
