@@ -18,7 +18,7 @@ def examples(errors: Sequence[Error], per_class: int = PER_CLASS) -> list[Error]
     Findings take turns, so that one frequent error does not hide the others; of each finding the
     studies come in the order of their ids. A study is shown once a class as long as others are left.
     """
-    chosen = []
+    chosen: list[Error] = []
     for kind in ErrorClass:
         own = [error for error in errors if error.error_class is kind]
         for critical in (True, False):

@@ -19,8 +19,9 @@ from mimic_layout import Layout
 from real_reports import FOLDER, WHY_NOT, write_manifest
 
 OPENI = (
-    '<eCitation><uId id="CXR1"/><Abstract><AbstractText Label="FINDINGS">Clear lungs.</AbstractText></Abstract>'
-    '<MeSH><major>normal</major></MeSH><parentImage id="CXR1_1"><caption>PA</caption></parentImage></eCitation>'
+    '<eCitation><uId id="CXR1"/><Abstract><AbstractText Label="FINDINGS">Clear.</AbstractText></Abstract>'
+    '<MeSH><major>normal</major></MeSH><parentImage id="CXR1_1"><caption>PA</caption></parentImage>'
+    "</eCitation>"
 )
 
 
