@@ -17,7 +17,8 @@ def examples(errors: Sequence[Error], per_class: int = PER_CLASS) -> list[Error]
     """Some errors of each class, critical findings first.
 
     Findings take turns, so that one frequent error does not hide the others; of each finding the
-    studies come in the order of their ids, those with a usable report before those without. A study is shown once a class as long as others are left.
+    studies come in the order of their ids, those with a usable report before those without. A study
+    is shown once a class as long as others are left.
     """
     chosen: list[Error] = []
     for kind in ErrorClass:

@@ -50,4 +50,4 @@ def test_an_overlay_glows_where_the_map_is_high_and_leaves_the_rest(path):
     brightness = mixed.mean(axis=-1)
     assert brightness[30, 70] > 100, "seen in grey print too"
     assert np.asarray(overlay(grey, np.zeros((5, 5), dtype=np.float32))).max() == 60
-    assert shown(picture(path, attention=heat)[0]).size == (300, 300)
+    assert shown(picture(path, attention=heat)[0]).size == (150, 300)
