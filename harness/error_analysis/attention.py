@@ -115,7 +115,10 @@ def attend(run: Path, candidate: Candidate, errors: Sequence[Error]) -> Attentio
 def _usable(given: Any) -> NDArray[np.float32] | None:
     if given is None:
         return None
-    values = np.asarray(given, dtype=np.float32)
+    try:
+        values = np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError):
+        return None
     if values.ndim != 2 or not values.size or not ((values >= 0) & (values <= 1)).all():
         return None
     return values

@@ -1,5 +1,6 @@
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from runs import run, write_suite
 @dataclass(frozen=True)
 class Explanation:
     findings: dict
-    sentences: tuple = field(default=())
+    picture: Path
 
 
 class Explaining(ConstantReport):
@@ -25,13 +26,15 @@ class Explaining(ConstantReport):
 
     name = "explaining"
     given = None
+    lies_over = None
 
     def explain(self, study):
         if isinstance(self.given, Exception):
             raise self.given
         seed = int(hashlib.sha256(study.study_id.encode()).hexdigest()[:8], 16)
         chosen = np.random.default_rng(seed).random((7, 7), dtype=np.float32)
-        return Explanation(dict.fromkeys(FINDINGS, chosen if self.given is None else self.given))
+        maps = dict.fromkeys(FINDINGS, chosen if self.given is None else self.given)
+        return Explanation(maps, self.lies_over or study.images[0].path)
 
 
 def explaining(given=None):
@@ -66,6 +69,7 @@ def test_every_example_has_the_map_of_its_own_study(judged, phantom_root):
         (np.full((7, 7), np.nan), "no usable map"),
         (np.full((7, 7), 1.5), "no usable map"),
         (np.zeros((0, 7)), "no usable map"),
+        ("a word", "no usable map"),
     ],
 )
 def test_what_cannot_be_used_is_said_and_stops_nothing(judged, given, why):
@@ -74,6 +78,15 @@ def test_what_cannot_be_used_is_said_and_stops_nothing(judged, given, why):
     assert not found.maps
     assert all(why in reason for reason in found.why.values())
     assert not any("name" in reason for reason in found.why.values())
+
+
+def test_a_map_over_a_picture_of_another_study_is_not_shown(judged, phantom_root):
+    folder, chosen = judged
+    candidate = explaining()
+    candidate.lies_over = phantom_root / "elsewhere.jpg"
+    found = attend(folder, candidate, chosen)
+    assert not found.maps
+    assert set(found.why.values()) == {"it explains a picture that is not the study's"}
 
 
 def test_another_candidate_or_one_that_explains_nothing_is_refused(judged):
