@@ -14,6 +14,7 @@ from harness.cli import (
     compare,
     dossier,
     errors,
+    explore,
     gate,
     label,
     lock,
@@ -25,6 +26,25 @@ from harness.cli import (
     sign,
     suite,
     verify,
+)
+
+VERBS = (
+    run,
+    gate,
+    compare,
+    report,
+    errors,
+    dossier,
+    sign,
+    verify,
+    explore,
+    check,
+    plan,
+    label,
+    lock,
+    score,
+    suite,
+    phantom,
 )
 
 EPILOG = """\
@@ -47,22 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verbs_in_order = (
-        run,
-        gate,
-        compare,
-        report,
-        errors,
-        dossier,
-        sign,
-        verify,
-        check,
-        plan,
-        label,
-        lock,
-        score,
-    )
-    for module in (*verbs_in_order, suite, phantom):
+    for module in VERBS:
         module.add(verbs)
     return root
 
