@@ -148,7 +148,10 @@ class LlamaDecoder:
         cos, sin = self.language.model.rotary_emb(embeddings, steps)
         # The sign of "rotate half" is put into the sine: (x1, x2) -> (-x2, x1).
         half = self.head_size // 2
-        self.cos, self.sin = cos[:, :, None], torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, :, None]
+        self.cos, self.sin = (
+            cos[:, :, None],
+            torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, :, None],
+        )
         return logits
 
     def step(self, tokens: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
