@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import torch
 
 from harness.candidates.multimodal.config import MultimodalConfig, read_config
 from harness.candidates.multimodal.prompts import (
@@ -23,6 +22,10 @@ from harness.errors import CandidateError
 from harness.pixels import read_pixels
 from harness.report import Finding
 from harness.study import Image, Study
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
 
 IGNORED: Final = -100
 """Label of a token that does not count in L_report."""
@@ -103,8 +106,8 @@ class MultimodalProcessor:
             )
         return pictures
 
-    def images(self, study: Study) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised pictures (V, 1, H, W), float32, and which are there (V,), bool; absent ones are 0.
+    def pictures(self, study: Study) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Normalised pictures (V, 1, H, W), and which are there (V,); absent ones are 0.
 
         Raises:
             CandidateError: the study has none of the views. harness.errors.CohortError: a picture
@@ -116,7 +119,14 @@ class MultimodalProcessor:
         for place, picture in enumerate(pictures):
             if picture is not None:
                 planes[place, 0] = (read_pixels(picture.path, size) - config.image_mean) / config.image_std
-        return torch.from_numpy(planes), torch.tensor([picture is not None for picture in pictures])
+        return planes, np.array([picture is not None for picture in pictures])
+
+    def images(self, study: Study) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `pictures`, as tensors: float32 and bool."""
+        import torch
+
+        planes, there = self.pictures(study)
+        return torch.from_numpy(planes), torch.from_numpy(there)
 
     # Words
 
@@ -198,6 +208,8 @@ class MultimodalProcessor:
         Raises:
             CandidateError: an empty prompt or report, or a prompt that does not fit.
         """
+        import torch
+
         if not prompts:
             raise CandidateError("no prompt")
         rows, answers, truncated = [], [], []
@@ -241,9 +253,11 @@ def context_length(config: MultimodalConfig) -> int | None:
     Raises:
         CandidateError: the pictures alone fill it, or the language model is not known.
     """
-    from harness.candidates.multimodal.parts import language_config
+    length = config.language.get("max_position_embeddings")
+    if length is None:  # a model type may have another name for it
+        from harness.candidates.multimodal.parts import language_config
 
-    length = getattr(language_config(config.language), "max_position_embeddings", None)
+        length = getattr(language_config(config.language), "max_position_embeddings", None)
     if length is not None and length < config.prefix_length + 2:
         raise CandidateError(
             f"the pictures need {config.prefix_length} tokens and the language model has {length} positions; "
