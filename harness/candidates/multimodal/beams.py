@@ -96,6 +96,7 @@ class Beams:
         del self.finished[self.search.beams :]
 
     def best(self) -> Generated:
+        """The best finished answer; there is one once the search has closed."""
         score, tokens = self.finished[0]
         ended = tokens[-1] in self.ends
         return Generated(tuple(tokens[:-1] if ended else tokens), score, ended)
