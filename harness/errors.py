@@ -4,6 +4,7 @@ HarnessError
 ├── SuiteError        a suite file that cannot be read as one
 ├── CohortError       studies that cannot be read, or must not be judged
 ├── CandidateError    a candidate that cannot be loaded
+├── GenerationError   a report that a model could not write
 ├── PluginError       a plugin that is not there, or does not load
 ├── LedgerError       a run folder that is damaged, or of something else
 └── NotEvaluable      a question that this material cannot answer
@@ -36,6 +37,10 @@ class CohortError(HarnessError):
 
 class CandidateError(HarnessError):
     """A candidate that cannot be loaded (one that fails on a study is a scored row, not this)."""
+
+
+class GenerationError(HarnessError):
+    """A report that a model could not write: its study is a failed, scored row; the run goes on."""
 
 
 class PluginError(HarnessError):

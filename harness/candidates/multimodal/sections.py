@@ -45,6 +45,11 @@ def split_sections(text: str) -> Sections:
     return Sections(found["f"], found["i"], found["r"])
 
 
+def without_heading(sentence: str) -> str:
+    """A sentence less the heading in front of it."""
+    return _HEADING.sub("", sentence)
+
+
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Characters [start, end) of each sentence; the number of a list's item goes with its words."""
     starts = []
