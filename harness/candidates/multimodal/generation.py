@@ -9,11 +9,7 @@ from typing import Any
 import torch
 
 from harness.candidates.multimodal.decoders import decoder_for
-from harness.errors import CandidateError, HarnessError
-
-
-class GenerationError(HarnessError):
-    """The model's numbers are no probabilities: the study fails rather than getting a text."""
+from harness.errors import CandidateError, GenerationError
 
 
 @dataclass(frozen=True, slots=True)
