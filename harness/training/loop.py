@@ -20,7 +20,7 @@ from harness.training.config import StagePart, TrainingConfig
 from harness.training.dataset import Batch, ReportDataset
 from harness.training.evaluation import evaluate
 from harness.training.history import STAGES, Epoch, History, Tracker
-from harness.training.imbalance import drawing_weights, positive_weights
+from harness.training.imbalance import positive_weights
 from harness.training.language import TextOnly, WithPictures, notes_batch
 from harness.training.sampler import Sampler, dealt
 from harness.training.schedule import rate_at
@@ -104,7 +104,6 @@ class _Training:
         optimiser = config.optimiser
         self.group = optimiser.accumulate * self.accelerator.num_processes
         self.sampler = Sampler(
-            drawing_weights(train.labels, config.positive_odds),
             train.lengths,
             optimiser.batch,
             self.group,
@@ -266,17 +265,17 @@ class _Training:
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
 
     def _batch(self, stage: int, indices: Sequence[int], epoch: int) -> Batch:
-        if stage == LANGUAGE and self.config.language_pretraining:
-            return notes_batch(self.train, indices, self.config.language_pretraining.kept, epoch)
+        if stage == LANGUAGE:
+            return notes_batch(self.train, indices, epoch)
         return self.train.batch(indices, 1000 * stage + epoch)
 
     def _end_of_epoch(self, stage: int, part: StagePart, module: nn.Module, steps: int, rate: float) -> bool:
         """Validates, keeps the epoch if it is the best; returns whether to stop."""
-        state, sums, language = self.state, self.state.sums, self.config.language_pretraining
+        state, sums = self.state, self.state.sums
 
         def make(indices: Sequence[int]) -> Batch:
-            if stage == LANGUAGE and language:
-                return notes_batch(self.validation, indices, language.kept, 0)
+            if stage == LANGUAGE:
+                return notes_batch(self.validation, indices, 0)
             return self.validation.batch(indices)
 
         standing = evaluate(

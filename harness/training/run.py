@@ -24,7 +24,7 @@ from harness.report import CRITICAL, FINDINGS, State
 from harness.training.config import TrainingConfig
 from harness.training.dataset import ReportDataset, refuse_shared_patients
 from harness.training.history import Epoch, History
-from harness.training.imbalance import SAMPLING_NAME, WEIGHTS_NAME, best_thresholds, critical_sensitivity
+from harness.training.imbalance import WEIGHTS_NAME, best_thresholds, critical_sensitivity
 from harness.training.language import train_tokenizer
 from harness.training.loop import train_two_stage
 
@@ -229,8 +229,7 @@ def card_notes(
         f"{len(train_data):,} studies of a {cohort.name} cohort{where}; {len(val_data):,} studies of other "
         "patients chose the kept epoch and the thresholds.",
         "; ".join(stages) + ".",
-        f"Positive weights of the head: {WEIGHTS_NAME}. Drawing of studies: {SAMPLING_NAME}, odds "
-        f"{config.positive_odds:g}.",
+        f"Positive weights of the head: {WEIGHTS_NAME}.",
         f"On the validation studies: report loss {kept.validation_report_loss:.4f} nats a token; critical "
         f"sensitivity of the head {sensitivity:.3f} at its thresholds.",
     ]
