@@ -83,8 +83,6 @@ class LanguagePart(_Part):
     """Tokens of the byte-level BPE."""
     epochs: Count
     learning_rate: Rate
-    kept: Share = 0.7
-    """Share of the words on abnormal findings that a report's notes keep."""
 
 
 class StagePart(_Part):
@@ -136,10 +134,6 @@ class TrainingConfig(_Part):
     stopping: StoppingPart = StoppingPart()
     instructions: dict[str, Positive] = {"standard": 1.0}
     """Instruction -> how often it is practised, relative to the others."""
-    positive_odds: Annotated[float, Field(ge=1, le=10, allow_inf_nan=False)] = 1.0
-    """Studies are drawn with a chance proportional to this number to the power of their findings, so
-    that the learnt odds of each finding are this many times the natural ones; see
-    `harness.training.imbalance`."""
     cache_features: bool = True
     """Encode each picture once and keep the features, memory-mapped; needs the room for them."""
     save_every: Count = 50

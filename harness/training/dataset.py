@@ -24,12 +24,13 @@ from harness.candidates.multimodal.prompts import (
 from harness.cohorts.base import Cohort
 from harness.digests import digest_value
 from harness.errors import TrainingError
-from harness.report import FINDINGS, State
+from harness.report import FINDINGS, Finding, State
 from harness.study import Case
 from harness.training.config import QUESTION
 
 if TYPE_CHECKING:
     from harness.candidates.multimodal.model import RadiologyMultimodalModel
+    from harness.run import Progress
 
 _CHUNK: Final = 32
 
@@ -131,7 +132,13 @@ class ReportDataset:
 
     # Features
 
-    def encode_pictures(self, model: RadiologyMultimodalModel, folder: Path, name: str) -> None:
+    def encode_pictures(
+        self,
+        model: RadiologyMultimodalModel,
+        folder: Path,
+        name: str,
+        progress: Progress = lambda step, done, total: None,
+    ) -> None:
         """Encodes every picture once; from then on batches carry features instead of pictures.
 
         They lie in half precision in `folder`, memory-mapped, and are used again if encoder,
@@ -141,6 +148,7 @@ class ReportDataset:
             model: whose frozen encoder is used.
             folder: made where it is not there.
             name: of the encoder's weights, such as their digest.
+            progress: called with a step's name, how many are done, and how many there are.
 
         Raises:
             CohortError: a picture cannot be read. TrainingError: the folder cannot be written.
@@ -164,6 +172,7 @@ class ReportDataset:
                     images, _ = self._pictures(range(start, min(start + _CHUNK, len(self))))
                     part = model.encode(images.to(model.device))
                     features[start : start + _CHUNK] = part.half().cpu().numpy()
+                    progress("encoding pictures", start + len(part), len(self))
                 features.flush()
                 del features
                 os.replace(partial, path)
@@ -180,6 +189,19 @@ class ReportDataset:
         pairs = [self.processor.images(self.case(index).study) for index in indices]
         return torch.stack([images for images, _ in pairs]), torch.stack([mask for _, mask in pairs])
 
+    def features(
+        self, indices: Sequence[int], model: RadiologyMultimodalModel
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the encoder makes of some studies, (b, V, 1 + patches, d_v), and which views there are."""
+        if self._features is None:
+            images, mask = self._pictures(indices)
+            return model.encode(images.to(model.device)), mask
+        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32)), self._shown(indices)
+
+    def _shown(self, indices: Sequence[int]) -> torch.Tensor:
+        chosen = [self.processor.chosen(self.case(int(index)).study) for index in indices]
+        return torch.tensor([[picture is not None for picture in views] for views in chosen])
+
     # Batches
 
     def batch(self, indices: Sequence[int], turn: int | None = None) -> Batch:
@@ -193,7 +215,8 @@ class ReportDataset:
         cases = [self.case(int(index)) for index in indices]
         pairs = [self._asked(case, int(index), turn) for case, index in zip(cases, indices, strict=True)]
         prompts = [
-            self.processor.prompt(case.study, asked) for case, (asked, _) in zip(cases, pairs, strict=True)
+            self.processor.prompt(case.study, asked, self._detected(int(index)))
+            for case, (asked, _), index in zip(cases, pairs, indices, strict=True)
         ]
         words = self.processor.encode(prompts, [answer for _, answer in pairs])
         images = features = None
@@ -201,11 +224,19 @@ class ReportDataset:
             images, mask = self._pictures(indices)
         else:
             features = torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32))
-            present = [[picture is not None for picture in self.processor.chosen(c.study)] for c in cases]
-            mask = torch.tensor(present)
+            mask = self._shown(indices)
         assert words.labels is not None  # noqa: S101 - reports were given
         codes = torch.from_numpy(self.labels[np.asarray(indices)].astype(np.int64))
         return Batch(images, features, mask, words.input_ids, words.attention_mask, words.labels, codes)
+
+    def _detected(self, index: int) -> tuple[Finding, ...] | None:
+        """What the prompt says that the head sees: in training, what the labels state (teacher forcing).
+
+        With the head's own detections here, the language model would learn how often they are wrong
+        and go its own way; so it learns to put into words what it is told.
+        """
+        there = (self.labels[index] == State.POSITIVE) | (self.labels[index] == State.UNCERTAIN)
+        return self.processor.detected(there.astype(float).tolist())
 
     def _asked(self, case: Case, index: int, turn: int | None) -> tuple[Instruction, str]:
         """An instruction and the answer to it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -93,45 +94,69 @@ class Tracker:
     """Sends a training to MLflow where that is installed, to a local folder by default.
 
     The tracking address is MLflow's own (`MLFLOW_TRACKING_URI`); where none is set, the folder
-    `mlruns` beside the training's results. Without MLflow nothing is sent, and that is said once.
+    `mlruns` beside the training's results. Without MLflow nothing is sent, and that is said once. A
+    tracking server that fails costs the training nothing: that too is said, and nothing more is sent.
 
     Args:
         folder: of the training.
         name: of the experiment.
         settings: parameters by name.
+        say: called with a line for the reader.
         run: a run to go on with, after a kill.
     """
 
-    def __init__(self, folder: Path, name: str, settings: dict[str, Any], run: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        settings: dict[str, Any],
+        say: Callable[[str], None],
+        run: str | None = None,
+    ) -> None:
         self.run = run
-        self.note = ""
+        self._say = say
+        self._client: Any = None
         try:
             import mlflow
         except ImportError:
-            self._client: Any = None
-            self.note = "mlflow is not installed: the history is in history.parquet and history.svg alone"
+            say("mlflow is not installed: the history is in history.parquet and history.svg alone")
             return
-        address = os.environ.get("MLFLOW_TRACKING_URI") or (folder / "mlruns").resolve().as_uri()
-        self._client = mlflow.MlflowClient(tracking_uri=address)
-        if self.run is None:
-            found = self._client.get_experiment_by_name(name)
-            experiment = found.experiment_id if found else self._client.create_experiment(name)
-            self.run = self._client.create_run(experiment).info.run_id
-            for key, value in settings.items():
-                self._client.log_param(self.run, key, str(value)[:500])
+        address = os.environ.get("MLFLOW_TRACKING_URI")
+        if not address:
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # no database for a few numbers
+            address = (folder / "mlruns").resolve().as_uri()
+        with self._sending():
+            self._client = mlflow.MlflowClient(tracking_uri=address)
+            if self.run is None:
+                found = self._client.get_experiment_by_name(name)
+                experiment = found.experiment_id if found else self._client.create_experiment(name)
+                self.run = self._client.create_run(experiment).info.run_id
+                for key, value in settings.items():
+                    self._client.log_param(self.run, key, str(value)[:500])
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever a store or server raises
+            self._client = None
+            first = str(error).strip().partition("\n")[0]
+            self._say(f"mlflow: nothing more is sent ({first})")
 
     def log(self, epoch: Epoch, number: int) -> None:
         """One epoch's figures; those that are not defined are left out."""
         if self._client is None:
             return
-        for key, value in asdict(epoch).items():
-            if key not in ("stage", "epoch") and not (isinstance(value, float) and math.isnan(value)):
-                self._client.log_metric(self.run, key, float(value), step=number)
+        with self._sending():
+            for key, value in asdict(epoch).items():
+                if key not in ("stage", "epoch") and not (isinstance(value, float) and math.isnan(value)):
+                    self._client.log_metric(self.run, key, float(value), step=number)
 
     def end(self, artifacts: Sequence[Path], failed: bool = False) -> None:
         """Ends the run, with some files."""
         if self._client is None:
             return
-        for path in artifacts:
-            self._client.log_artifact(self.run, str(path))
-        self._client.set_terminated(self.run, "FAILED" if failed else "FINISHED")
+        with self._sending():
+            for path in artifacts:
+                self._client.log_artifact(self.run, str(path))
+            self._client.set_terminated(self.run, "FAILED" if failed else "FINISHED")

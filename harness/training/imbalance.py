@@ -1,4 +1,4 @@
-"""What is done about findings being rare: weights in the loss, and the chance of being drawn."""
+"""What is done about findings being rare: weights in the loss, and thresholds that fit them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.report import FINDINGS, INDEX, Finding, State
+from harness.report import FINDINGS, INDEX, Finding
 
-WEIGHTS_NAME: Final = "negatives-per-positive, square root, 1 to 10"
-SAMPLING_NAME: Final = "exponential tilting by findings"
+WEIGHTS_NAME: Final = "square root of negatives per positive, 1 to 10"
 _MOST: Final = 10.0
 
 
@@ -30,26 +29,6 @@ def positive_weights(targets: NDArray[np.float64]) -> tuple[float, ...]:
     both = (positives > 0) & (negatives > 0)
     ratio = np.where(both, negatives / np.maximum(positives, 1), 1.0)
     return tuple(round(float(weight), 4) for weight in np.clip(np.sqrt(ratio), 1, _MOST))
-
-
-def drawing_weights(labels: NDArray[np.int8], odds: float) -> NDArray[np.float64]:
-    """How often each study is drawn, relative to the others, sum 1.
-
-    Proportional to odds ** k, where k is the number of findings, other than No Finding, that its
-    labels state as present or possible. If the findings of a picture are independent given the
-    picture, this multiplies the odds of each by exactly `odds` (exponential tilting of the joint
-    distribution): a language model, which writes what is more likely than not, then states a finding
-    from a natural probability of 1 / (1 + odds) on.
-
-    Args:
-        labels: `State` codes, shape (n, 14).
-        odds: 1 leaves the studies as they are.
-    """
-    there = np.isin(labels, (int(State.POSITIVE), int(State.UNCERTAIN)))
-    there[:, INDEX[Finding.NO_FINDING]] = False
-    weights = odds ** there.sum(axis=1, dtype=np.float64)
-    drawn: NDArray[np.float64] = weights / weights.sum()
-    return drawn
 
 
 def best_thresholds(

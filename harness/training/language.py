@@ -11,7 +11,7 @@ from torch import nn
 
 from harness.candidates.multimodal.model import MultimodalOutput, RadiologyMultimodalModel, report_term
 from harness.candidates.multimodal.processor import IGNORED
-from harness.candidates.multimodal.prompts import STANDARD, abnormal
+from harness.candidates.multimodal.prompts import abnormal
 from harness.training.dataset import Batch, ReportDataset
 
 END, PADDING = "</s>", "<pad>"
@@ -44,25 +44,16 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     )
 
 
-def tokenizer_texts(dataset: ReportDataset, prompt: Any) -> list[str]:
-    """Every prompt and report of a dataset; `prompt` makes the first from a study."""
-    texts = []
-    for index in range(len(dataset)):
-        case = dataset.case(index)
-        reference = case.reference
-        texts += [prompt(case.study), STANDARD.target(reference.findings, reference.impression)]
-    return texts
-
-
-def notes(findings: str, impression: str, kept: float, rng: np.random.Generator) -> str:
-    """A random part of the words of what a report states as abnormal, in random order."""
+def notes(findings: str, impression: str, rng: np.random.Generator) -> str:
+    """A random share, from none to all, of the words that state something abnormal, in random order."""
+    kept = rng.random()
     words = abnormal(f"{findings} {impression}").split()
     chosen = [word for word in words if rng.random() < kept]
     rng.shuffle(chosen)
     return " ".join(chosen)
 
 
-def notes_batch(dataset: ReportDataset, indices: Sequence[int], kept: float, turn: int) -> Batch:
+def notes_batch(dataset: ReportDataset, indices: Sequence[int], turn: int) -> Batch:
     """Some studies as text: notes stand before the prompt, where the pictures will stand."""
     batch = dataset.batch(indices, turn)
     processor = dataset.processor
@@ -70,7 +61,7 @@ def notes_batch(dataset: ReportDataset, indices: Sequence[int], kept: float, tur
     for place, index in enumerate(indices):
         rng = np.random.default_rng([dataset.seed, turn, int(index), 1])
         reference = dataset.case(int(index)).reference
-        told = notes(reference.findings, reference.impression, kept, rng)
+        told = notes(reference.findings, reference.impression, rng)
         prefix = processor.ids(f" {told}")[:_MOST_NOTES] if told else []
         here = batch.attention_mask[place] == 1
         ids = torch.cat([torch.tensor(prefix, dtype=torch.long), batch.input_ids[place][here]])

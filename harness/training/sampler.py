@@ -21,8 +21,6 @@ class Sampler:
     same studies as one process of `k * accumulate`.
     """
 
-    weights: NDArray[np.float64]
-    """How often each study is drawn, sum 1."""
     lengths: NDArray[np.int64]
     """Length of each study's text, in any unit."""
     batch: int
@@ -34,21 +32,17 @@ class Sampler:
     @property
     def steps(self) -> int:
         """Steps an epoch; at least one, for which a small cohort is gone through repeatedly."""
-        return max(1, len(self.weights) // (self.batch * self.group))
+        return max(1, len(self.lengths) // (self.batch * self.group))
 
     def epoch(self, stage: int, epoch: int) -> list[list[NDArray[np.int64]]]:
         """For each step its micro-batches, for each its studies' indices, shape (batch,).
 
-        With equal weights an epoch is a random order without repetition, less a last part that
-        fills no step; with unequal ones, as many draws with replacement.
+        A random order without repetition, less a last part that fills no step.
         """
         rng = np.random.default_rng([self.seed, stage, epoch])
-        size, wanted = len(self.weights), self.steps * self.group * self.batch
-        if np.ptp(self.weights) > 0:
-            order = rng.choice(size, wanted, p=self.weights)
-        else:
-            rounds = -(-wanted // size)
-            order = np.concatenate([rng.permutation(size) for _ in range(rounds)])[:wanted]
+        size, wanted = len(self.lengths), self.steps * self.group * self.batch
+        rounds = -(-wanted // size)
+        order = np.concatenate([rng.permutation(size) for _ in range(rounds)])[:wanted]
         pools = [order[at : at + _POOL * self.batch] for at in range(0, wanted, _POOL * self.batch)]
         alike = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
         batches = alike.reshape(-1, self.batch)[rng.permutation(wanted // self.batch)]

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness.errors import CandidateError, HarnessError
-
-
-class GenerationError(HarnessError):
-    """The model's numbers are no probabilities: the study fails rather than getting a text."""
+from harness.errors import CandidateError
 
 
 @dataclass(frozen=True, slots=True)

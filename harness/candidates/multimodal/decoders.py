@@ -101,8 +101,9 @@ class AnyDecoder:
 class LlamaDecoder:
     """A `LlamaForCausalLM` without biases and with plain rotary positions, on a processor.
 
-    The prompt is read by transformers. For the tokens after it there is one cache for all layers,
-    of which only the part behind the prompt is moved when beams change places.
+    The prompt is read by transformers. Behind it, the keys and values of every beam stand side by
+    side in one cache a prompt, in the order in which they are made, and never move: when beams
+    change places, only the table of which beam sees which of them does.
     """
 
     def __init__(self, language: Any, beams: int, limit: int) -> None:
@@ -113,75 +114,89 @@ class LlamaDecoder:
         self.heads = config.num_attention_heads
         self.kv_heads = config.num_key_value_heads
         self.head_size = language.model.layers[0].self_attn.head_dim
+        # A norm's weights are multiplied into the projection that follows it, the scale of the scores
+        # into that of the queries.
+        scale = torch.ones((self.heads + 2 * self.kv_heads) * self.head_size, 1, dtype=language.dtype)
+        scale[: self.heads * self.head_size] = self.head_size**-0.5
         self.layers = [
             (
-                layer.input_layernorm,
-                torch.cat([getattr(layer.self_attn, f"{name}_proj").weight for name in "qkv"]),
-                layer.self_attn.o_proj.weight,
-                layer.post_attention_layernorm,
-                torch.cat([layer.mlp.gate_proj.weight, layer.mlp.up_proj.weight]),
-                layer.mlp.down_proj.weight,
+                _joined(layer.input_layernorm, *_attention_inputs(layer)).mul_(scale).t(),
+                layer.self_attn.o_proj.weight.t(),
+                _joined(layer.post_attention_layernorm, layer.mlp.gate_proj, layer.mlp.up_proj).t(),
+                layer.mlp.down_proj.weight.t(),
                 layer.mlp.act_fn,
             )
             for layer in language.model.layers
         ]
+        self.last = _joined(language.model.norm, language.lm_head).t()
 
     def begin(self, embeddings: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Reads the prompts."""
-        reader = AnyDecoder(self.language, self.beams)
+        reader = AnyDecoder(self.language, 1)
         logits = reader.begin(embeddings, mask, positions)
-        self.prompt = self.filled = embeddings.shape[1]
-        width = self.prompt + self.limit
-        # (layers, keys and values, batch * beams, heads, width, head size)
-        self.cache = embeddings.new_empty(
-            len(self.layers), 2, len(mask) * self.beams, self.kv_heads, width, self.head_size
-        )
+        batch, self.prompt = mask.shape
+        self.filled = self.prompt
+        width = self.prompt + self.limit * self.beams
+        # (layers, keys and values, batch, heads, width, head size)
+        self.cache = embeddings.new_empty(len(self.layers), 2, batch, self.kv_heads, width, self.head_size)
         for place, layer in enumerate(reader.cache.layers):
             self.cache[place, 0, :, :, : self.prompt] = layer.keys
             self.cache[place, 1, :, :, : self.prompt] = layer.values
-        self.mask: torch.Tensor | None = None
-        if not bool(mask.all()):
-            shown = reader.mask.new_ones(len(reader.mask), width, dtype=torch.bool)
-            shown[:, : self.prompt] = reader.mask.bool()
-            self.mask = shown[:, None, None]
+        # (batch, 1, 1, beams, width): 0 for what a beam sees, -inf for what it does not.
+        self.seen = embeddings.new_full((batch, 1, 1, self.beams, width), -torch.inf)
+        self.seen[..., : self.prompt].masked_fill_(mask.bool()[:, None, None, None], 0.0)
         steps = reader.position + torch.arange(self.limit)
         cos, sin = self.language.model.rotary_emb(embeddings, steps)
-        # The sign of "rotate half" is put into the sine: (x1, x2) -> (-x2, x1).
+        # The sign of "rotate half", (x1, x2) -> (-x2, x1), is put into the sine.
         half = self.head_size // 2
-        self.cos, self.sin = (
-            cos[:, :, None],
-            torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)[:, :, None],
-        )
+        self.cos = cos.repeat_interleave(self.beams, dim=0)[:, :, None]
+        sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)
+        self.sin = sin.repeat_interleave(self.beams, dim=0)[:, :, None]
         return logits
 
     def step(self, tokens: Sequence[int], rows: Sequence[int]) -> torch.Tensor:
         """One token more."""
-        model, end, step = self.language.model, self.filled + 1, self.filled - self.prompt
-        if step and list(rows) != list(range(len(rows))):
-            written = self.cache[..., self.prompt : self.filled, :]
-            written.copy_(written.index_select(2, torch.tensor(rows)))
-        cos, sin = self.cos[:, step], self.sin[:, step]
-        shown = None if self.mask is None else self.mask[..., :end]
-        turned, sizes = self.heads + self.kv_heads, (self.head_size // 2, self.head_size // 2)
-        hidden = F.embedding(torch.tensor(tokens), model.embed_tokens.weight)
-        for (norm, qkv, out, norm_after, gate_up, down, act), (keys, values) in zip(
-            self.layers, self.cache, strict=True
-        ):
-            mixed = F.linear(norm(hidden), qkv).unflatten(1, (turned + self.kv_heads, self.head_size))
-            first, second = mixed[:, :turned].split(sizes, dim=-1)
-            rotated = mixed[:, :turned] * cos + torch.cat([second, first], dim=-1) * sin
-            keys[:, :, self.filled] = rotated[:, self.heads :]
-            values[:, :, self.filled] = mixed[:, turned:]
-            seen = F.scaled_dot_product_attention(
-                rotated[:, : self.heads, None],
-                keys[:, :, :end],
-                values[:, :, :end],
-                attn_mask=shown,
-                enable_gqa=self.heads != self.kv_heads,
-            )
-            hidden = hidden + F.linear(seen.flatten(1), out)
-            gate, up = F.linear(norm_after(hidden), gate_up).chunk(2, dim=-1)
-            hidden = hidden + F.linear(act(gate) * up, down)
+        start, end = self.filled, self.filled + self.beams
+        if list(rows) != list(range(len(rows))):
+            seen = self.seen[..., self.prompt : start]
+            seen.copy_(seen.flatten(0, 3)[torch.tensor(rows)].view_as(seen))
+        own = torch.arange(self.beams)
+        self.seen[..., own, start + own] = 0.0
+        step = (start - self.prompt) // self.beams
+        cos, sin, seen = self.cos[:, step], self.sin[:, step], self.seen[..., :end]
+        heads, turned, groups = self.heads, self.heads + self.kv_heads, self.heads // self.kv_heads
+        grouped = (-1, self.kv_heads, groups, self.beams)
+        shape, half = (-1, self.beams, turned + self.kv_heads, self.head_size), self.head_size // 2
+        hidden = F.embedding(torch.tensor(tokens), self.language.model.embed_tokens.weight)
+        for (qkv, out, gate_up, down, act), (keys, values) in zip(self.layers, self.cache, strict=True):
+            mixed = torch.mm(self._normed(hidden), qkv).view(-1, *shape[2:])
+            turn = mixed[:, :turned]
+            swapped = torch.cat([turn[..., half:], turn[..., :half]], dim=-1)
+            rotated = (turn * cos).addcmul_(swapped, sin).unflatten(0, shape[:2]).transpose(1, 2)
+            keys[:, :, start:end] = rotated[:, heads:]
+            values[:, :, start:end] = mixed.view(shape)[:, :, turned:].transpose(1, 2)
+            # Written out: for so few queries the fused kernel of torch takes several times as long.
+            asked = rotated[:, :heads].reshape(-1, groups * self.beams, self.head_size)
+            scores = torch.bmm(asked, keys.flatten(0, 1)[:, :end].transpose(1, 2))
+            weights = scores.view(*grouped, end).add_(seen).softmax(dim=-1).view_as(scores)
+            read = torch.bmm(weights, values.flatten(0, 1)[:, :end]).view(-1, heads, *shape[1::2])
+            hidden = torch.addmm(hidden, read.transpose(1, 2).reshape(len(hidden), -1), out)
+            gate, up = torch.mm(self._normed(hidden), gate_up).chunk(2, dim=-1)
+            hidden = torch.addmm(hidden, act(gate).mul_(up), down)
         self.filled = end
-        logits: torch.Tensor = self.language.lm_head(model.norm(hidden))
-        return logits
+        return torch.mm(self._normed(hidden), self.last)
+
+    def _normed(self, hidden: torch.Tensor) -> torch.Tensor:
+        # Root mean square, in single precision as LlamaRMSNorm has it.
+        single = hidden.float()
+        size = single.square().mean(dim=-1, keepdim=True).add_(self.language.config.rms_norm_eps).rsqrt_()
+        return (single * size).to(hidden.dtype)
+
+
+def _attention_inputs(layer: Any) -> list[Any]:
+    return [layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj]
+
+
+def _joined(norm: Any, *projections: Any) -> torch.Tensor:
+    """Projections behind a norm as one matrix (out, in), the norm's weights (in,) multiplied in."""
+    return torch.cat([projection.weight * norm.weight for projection in projections])

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from harness.candidates.multimodal.beams import Beams, BeamSearch, Generated, GenerationError
+from harness.candidates.multimodal.beams import Beams, BeamSearch, Generated
 from harness.candidates.multimodal.decoders import decoder_for
-from harness.errors import CandidateError
+from harness.errors import CandidateError, GenerationError
 
-__all__ = ["BeamSearch", "Generated", "GenerationError", "beam_search"]
+__all__ = ["BeamSearch", "Generated", "beam_search"]
 
 
 @torch.inference_mode()

@@ -158,6 +158,10 @@ class RadiologyMultimodalModel(nn.Module):
                     f"{getattr(want, name)}; set language.{name} to the model's, or take another model"
                 )
 
+    def takes(self, option: str) -> bool:
+        """Whether the language model's forward has a parameter of this name."""
+        return option in self._options
+
     @property
     def causal_lm(self) -> Any:
         """The language model of transformers, without peft's wrapper."""
@@ -339,9 +343,9 @@ class RadiologyMultimodalModel(nn.Module):
     ) -> torch.Tensor:
         """Logits of the last `keep` positions."""
         options: dict[str, Any] = {}
-        if "position_ids" in self._options:
+        if self.takes("position_ids"):
             options["position_ids"] = positions
-        if "logits_to_keep" in self._options:
+        if self.takes("logits_to_keep"):
             options["logits_to_keep"] = keep
         output = self.language(inputs_embeds=embeddings, attention_mask=mask, use_cache=False, **options)
         logits: torch.Tensor = output.logits[:, -keep:]

@@ -45,6 +45,11 @@ def split_sections(text: str) -> Sections:
     return Sections(found["f"], found["i"], found["r"])
 
 
+def without_heading(sentence: str) -> str:
+    """A sentence less the heading in front of it."""
+    return _HEADING.sub("", sentence)
+
+
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Characters [start, end) of each sentence; the number of a list's item goes with its words."""
     starts = []
@@ -53,5 +58,5 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         if not numbered:
             starts.append(sentence.starts[0])
         numbered = not any(char.isalpha() for word in sentence.words for char in word)
-    ends = [*starts[1:], len(text)]
+    ends = [*starts[1:], len(text)][: len(starts)]  # a text without words has no sentence
     return [(start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=True)]
