@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import check, compare, gate, label, lock, phantom, plan, report, run, score, suite, train
+from harness.cli import check, compare, export, gate, label, lock, parity, phantom, plan, report, run, score, suite, train
 
 EPILOG = """\
 exit codes:

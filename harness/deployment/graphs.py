@@ -152,7 +152,12 @@ def _pictures(model: RadiologyMultimodalModel, *batches: int) -> Iterator[tuple[
 
 
 def _words(
-    model: RadiologyMultimodalModel, shape: tuple[int, int, int], batch: int, prefix: int, text: int, past: int
+    model: RadiologyMultimodalModel,
+    shape: tuple[int, int, int],
+    batch: int,
+    prefix: int,
+    text: int,
+    past: int,
 ) -> tuple[torch.Tensor, ...]:
     generator = torch.Generator().manual_seed(batch + 10 * past)
     layers, heads, size = shape

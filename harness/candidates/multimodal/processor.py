@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -106,8 +106,14 @@ class MultimodalProcessor:
             )
         return pictures
 
-    def pictures(self, study: Study) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def pictures(
+        self, study: Study, read: Callable[[Path, int], NDArray[np.float32]] = read_pixels
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Normalised pictures (V, 1, H, W), and which are there (V,); absent ones are 0.
+
+        Args:
+            study: any.
+            read: file and side length -> grey values in [0, 1].
 
         Raises:
             CandidateError: the study has none of the views. harness.errors.CohortError: a picture
@@ -118,7 +124,7 @@ class MultimodalProcessor:
         planes = np.zeros((len(pictures), 1, size, size), dtype=np.float32)
         for place, picture in enumerate(pictures):
             if picture is not None:
-                planes[place, 0] = (read_pixels(picture.path, size) - config.image_mean) / config.image_std
+                planes[place, 0] = (read(picture.path, size) - config.image_mean) / config.image_std
         return planes, np.array([picture is not None for picture in pictures])
 
     def images(self, study: Study) -> tuple[torch.Tensor, torch.Tensor]:
@@ -199,6 +205,26 @@ class MultimodalProcessor:
         text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text.strip()
 
+    def prompt_ids(self, prompt: str, number: int = 0) -> list[int]:
+        """Token ids of a prompt, with the one that begins a text where the tokenizer has it.
+
+        Raises:
+            CandidateError: the prompt is empty or does not fit; `number` is what it is called there.
+        """
+        if not prompt.strip():
+            raise CandidateError(f"prompt {number} is empty; the model needs an instruction")
+        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        row, limit = [*bos, *self.ids(prompt)], self._limit()
+        if limit is not None and len(row) >= limit:
+            raise CandidateError(
+                f"prompt {number} has {len(row)} tokens and {limit} are free beside the pictures; "
+                "MultimodalProcessor.prompt shortens it"
+            )
+        return row
+
+    def _limit(self) -> int | None:
+        return None if self.context is None else self.context - self.config.prefix_length
+
     def encode(self, prompts: Sequence[str], reports: Sequence[str] | None = None) -> Encoded:
         """Token ids of prompts, and of the reports behind them.
 
@@ -213,22 +239,14 @@ class MultimodalProcessor:
         if not prompts:
             raise CandidateError("no prompt")
         rows, answers, truncated = [], [], []
-        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
-        limit = None if self.context is None else self.context - self.config.prefix_length
+        limit = self._limit()
         for number, prompt in enumerate(prompts):
-            if not prompt.strip():
-                raise CandidateError(f"prompt {number} is empty; the model needs an instruction")
-            row = [*bos, *self.ids(prompt)]
+            row = self.prompt_ids(prompt, number)
             answer: list[int] = []
             if reports is not None:
                 if not reports[number].strip():
                     raise CandidateError(f"report {number} is empty; leave the study out of training")
                 answer = [*self.ids(reports[number]), self.eos]
-            if limit is not None and len(row) >= limit:
-                raise CandidateError(
-                    f"prompt {number} has {len(row)} tokens and {limit} are free beside the pictures; "
-                    "MultimodalProcessor.prompt shortens it"
-                )
             kept = answer if limit is None else answer[: limit - len(row)]
             rows.append(row)
             answers.append(kept)
