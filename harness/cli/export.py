@@ -67,7 +67,7 @@ def act(options: argparse.Namespace) -> int:
     console.print(f"\nPackage      {options.out}", markup=False, soft_wrap=True)
     console.print(f"Digest       sha256 {manifest.digest()}", markup=False)
     console.print(
-        f"Next         harness parity {options.out} --against {options.checkpoint} --cohort KIND:PATH --out DIR",
+        f"Next         harness parity {options.out} --against {options.checkpoint} --cohort C --out DIR",
         markup=False, soft_wrap=True,
     )  # fmt: skip
     return 0

@@ -209,8 +209,8 @@ def _deviation(
             same = value.shape == target.shape
             if not (same and np.allclose(value, target, rtol=TOLERANCE, atol=TOLERANCE)):
                 raise CandidateError(
-                    f"{path.name}: the graph differs from torch by {_apart(value, target):.2g}; this language "
-                    "model or vision encoder cannot be exported by tracing"
+                    f"{path.name}: the graph differs from torch by {_apart(value, target):.2g}; this model "
+                    "cannot be exported by tracing"
                 )
             worst = max(worst, _apart(value, target))
     return worst

@@ -140,7 +140,8 @@ def _checked_dicom(path: Path, file: Any) -> Picture:
         photometric = "RGB"  # colour all the same; converted when it is read
     if photometric not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
         raise CohortError(
-            f"{path}: photometric interpretation {photometric or 'missing'}; MONOCHROME1, MONOCHROME2 or RGB is read"
+            f"{path}: photometric interpretation {photometric or 'missing'}; MONOCHROME1, MONOCHROME2 and "
+            "RGB are read"
         )
     allocated = int(file.get("BitsAllocated", 0))
     if allocated not in (8, 16):
@@ -165,8 +166,8 @@ def _dicom_values(path: Path) -> NDArray[np.float64]:
         shown = np.asarray(apply_voi_lut(apply_modality_lut(values, file), file), dtype=np.float64)
     except Exception as error:
         raise CohortError(
-            f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated, or its compression "
-            "needs a pydicom plugin: fetch it again, or send it uncompressed"
+            f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated, or its "
+            "compression needs a pydicom plugin: fetch it again, or send it uncompressed"
         ) from None
     low, high = shown.min(), shown.max()
     if not np.isfinite([low, high]).all():

@@ -16,11 +16,12 @@ from harness.deployment.manifest import (
     Graph,
     Manifest,
     Precision,
-    Tensor,
     Tokens,
     read_manifest,
     write_manifest,
 )
+from harness.deployment import tensors
+from harness.deployment.card import package_card
 from harness.digests import digest_file
 from harness.errors import CandidateError
 
@@ -93,7 +94,7 @@ def prepare_for_deployment(model: RadiologyMultimodalModel, config: DeploymentCo
             deviation=deviation,
             files={path.name: digest_file(path) for path in sorted(made.iterdir())},
         )
-        (made / CARD).write_text(_card(manifest), encoding="utf-8")
+        (made / CARD).write_text(package_card(manifest), encoding="utf-8")
         write_manifest(made, manifest)
         if out.is_dir():
             shutil.rmtree(out)
@@ -178,8 +179,8 @@ def _write_tokenizer(checkpoint: Path, out: Path) -> Tokens:
 
 
 _PROBES: Final = (
-    "Findings: There is a 3.5 cm mass in the left upper lobe , unchanged .\nImpression: 1. Mass; don't ignore it.",
-    "Patient: 63-year-old woman.\nViews: frontal, lateral.\nIndication: Cough (fever?) </s> <pad> [cut]\nReport:",
+    "Findings: There is a 3.5 cm mass in the left upper lobe , unchanged .\nImpression: 1. Mass; don't wait.",
+    "Patient: 63-year-old woman.\nViews: frontal, lateral.\nIndication: Cough (fever?) </s> <pad> [cut]\n",
     "No pneumothorax.  The heart's size is normal/unchanged – “stable” – µ é.",
 )
 
@@ -195,88 +196,14 @@ def _manifest(model: RadiologyMultimodalModel, *, tokens: Tokens, **fields: Any)
     if context is not None:  # under the name by which a program without transformers finds it
         language["max_position_embeddings"] = context
     config = config.changed(language=language)
-    views, size, width = len(config.views), config.image_size, model.language_size
-    patches = config.prefix_length
+    width = model.language_size
     return Manifest(
         config=config,
         tokens=tokens,
         cache=Cache(layers=layers, heads=heads, head_size=head_size),
         width=width,
-        inputs=(
-            Tensor(
-                name="images", dtype="float32", shape=("batch", views, 1, size, size),
-                meaning=f"vision: {', '.join(config.views)}; (grey - {config.image_mean:g}) / "
-                f"{config.image_std:g}, grey in [0, 1], aspect kept, padded with black; 0 where absent",
-            ),
-            Tensor(name="view_mask", dtype="bool", shape=("batch", views), meaning="vision: which views are there"),
-            Tensor(
-                name="prefix", dtype="float32", shape=("batch", "prefix", width),
-                meaning="language: the image tokens before the first id; none when a token is written",
-            ),
-            Tensor(name="input_ids", dtype="int64", shape=("batch", "text"), meaning="language: ids of the text"),
-            Tensor(
-                name="attention_mask", dtype="int64", shape=("batch", "past + prefix + text"),
-                meaning="language: 1 for what counts, the cache included",
-            ),
-            Tensor(
-                name="position_ids", dtype="int64", shape=("batch", "prefix + text"),
-                meaning="language: counted over what the mask keeps",
-            ),
-            Tensor(
-                name="past.LAYER.key, past.LAYER.value", dtype="float32",
-                shape=("batch", heads, "past", head_size), meaning="language: the cache, 0 long at first",
-            ),
-        ),
-        outputs=(
-            Tensor(name="tokens", dtype="float32", shape=("batch", patches, width), meaning="vision: image tokens"),
-            Tensor(name="counted", dtype="bool", shape=("batch", patches), meaning="vision: those of views that are there"),
-            Tensor(
-                name="label_logits", dtype="float32", shape=("batch", len(config.findings)),
-                meaning="vision: logits of the findings, in the order of config.findings",
-            ),
-            Tensor(
-                name="logits", dtype="float32", shape=("batch", "text", tokens.size),
-                meaning="language: of the token after each id",
-            ),
-            Tensor(
-                name="present.LAYER.key, present.LAYER.value", dtype="float32",
-                shape=("batch", heads, "past + prefix + text", head_size), meaning="language: the longer cache",
-            ),
-        ),
+        inputs=tensors.inputs(config, width, heads, head_size),
+        outputs=tensors.outputs(config, width, heads, head_size),
         versions={name: version(name) for name in ("torch", "transformers", "onnx", "onnxruntime")},
         **fields,
-    )  # fmt: skip
-
-
-def _card(manifest: Manifest) -> str:
-    config = manifest.config
-    parts = [("Vision, projection, finding head", graph) for graph in manifest.vision]
-    parts.append(("Language model", manifest.language))
-    lines = [
-        f"# {manifest.source_name}, exported",
-        "",
-        f"Made by `harness export` from the checkpoint `{manifest.source_name}` (content digest "
-        f"`{manifest.source}`, weights {manifest.source_size:,} bytes). {MANIFEST} says the rest.",
-        "",
-        "Not a medical device. Before it writes a report for anyone: `harness parity` against its checkpoint, "
-        "and the regulatory suite.",
-        "",
-        "| Part | File | Precision | Bytes | Why |",
-        "|---|---|---|---:|---|",
-        *(
-            f"| {part} | {graph.file} | {graph.precision} | {graph.size:,} | {graph.why} |"
-            for part, graph in parts
-        ),
-        "",
-        f"Pictures: {', '.join(config.views)}, {config.image_size} x {config.image_size}, grey; "
-        f"beams {config.beams}; at most {config.max_new_tokens} tokens. Bounding boxes are not made: they need "
-        "gradients, which these graphs do not have.",
-        "",
-        f"ONNX opset {manifest.opset}; "
-        + ", ".join(f"{name} {number}" for name, number in manifest.versions.items())
-        + ". Greatest difference of the float32 graphs from torch: "
-        + ", ".join(f"{name} {value:.1e}" for name, value in manifest.deviation.items())
-        + ".",
-        "",
-    ]
-    return "\n".join(lines)
+    )

@@ -32,7 +32,8 @@ class FastTokenizer:
             raise CandidateError(f"{path}: the tokenizer does not load: {error}") from None
         if self._tokenizer.get_vocab_size() != size:
             raise CandidateError(
-                f"{path}: has {self._tokenizer.get_vocab_size()} tokens and the manifest says {size}; export again"
+                f"{path}: has {self._tokenizer.get_vocab_size()} tokens and the manifest says {size}; "
+                "export again"
             )
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
