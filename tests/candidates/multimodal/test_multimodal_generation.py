@@ -24,7 +24,7 @@ def writer(kind, seed, **changes):
         "bos_token_id": 1,
         "eos_token_id": EOS,
         "pad_token_id": PAD,
-        "initializer_range": 0.6,
+        "initializer_range": 0.25,
         **({"num_key_value_heads": 2} if kind == "llama" else {}),
         **changes,
     }
