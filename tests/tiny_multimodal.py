@@ -8,7 +8,8 @@ from harness.candidates.multimodal.model import RadiologyMultimodalModel
 SENTENCES = (
     "Findings: There is a moderate right pneumothorax. The heart size is normal. No pleural effusion.",
     "Impression: 1. Right pneumothorax. 2. Possible left basilar atelectasis. Recommend follow-up.",
-    "Patient: 63-year-old woman. Views: frontal, lateral. Write the report. Report: Question: Answer: Yes. No.",
+    "Patient: 63-year-old woman. Views: frontal, lateral. Write the report. Report:",
+    "Question: Answer: Yes. No. Prior studies: 2, latest. Indication: Cough.",
 )
 SIZE, PATCH = 32, 8
 TOKENS = 300
@@ -22,9 +23,8 @@ def tiny_tokenizer():
     trained.train_from_iterator(
         SENTENCES, vocab_size=TOKENS, min_frequency=1, special_tokens=["<pad>", "<s>", "</s>"]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=trained._tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
-    )
+    marks = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    return PreTrainedTokenizerFast(tokenizer_object=trained._tokenizer, **marks)
 
 
 def vision_values(**changes):

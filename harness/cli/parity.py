@@ -48,10 +48,9 @@ def act(options: argparse.Namespace) -> int:
     from harness.cli.terminal import STYLE, output, progress
     from harness.cohorts import open_cohort
     from harness.data_files import data_path
-    from harness.deployment.parity import ParityRequest, judge_parity, rows
+    from harness.deployment.parity import ParityRequest, criteria, judge_parity, rows
     from harness.engines.local import default_workers
     from harness.errors import HarnessError
-    from harness.status import Status
     from harness.suite import read_suite
 
     if options.workers is not None and options.workers < 1:
@@ -84,9 +83,8 @@ def act(options: argparse.Namespace) -> int:
         table.add_row(name, value)
     console.print()
     console.print(table)
-    for item in parity.exported.decisions:
-        if item.status is not Status.PASS:
-            console.print(f"{item.id}, on the package: {item.status}: {item.reason}", markup=False)
+    for line in criteria(parity):
+        console.print(line, markup=False)
     console.print(f"\nParity: [{STYLE[parity.status]}]{parity.status}")
     console.print(f"JSON     {options.out / 'parity.json'}", markup=False, soft_wrap=True)
     console.print(f"MD       {options.out / 'parity.md'}", markup=False, soft_wrap=True)

@@ -61,8 +61,10 @@ class Parity:
     status: Status
     comparison: Comparison
     """Limits on numbers and non-inferiority on reports, in one list of guardrails."""
+    full: Verdict
+    """The suite's own criteria, on the checkpoint: one that fails them is nothing to be as good as."""
     exported: Verdict
-    """The suite's own criteria, on the package."""
+    """The same on the package."""
     numbers: Numbers
     texts: Texts
     speed: Speed
@@ -78,6 +80,7 @@ class Parity:
             "numbers": {key: _plain(value) for key, value in asdict(self.numbers).items()},
             "reports": asdict(self.texts),
             "speed": {**asdict(self.speed), "ratio": finite(self.speed.ratio)},
+            "full": self.full.as_json(),
             "exported": self.exported.as_json(),
             "comparison": self.comparison.as_json(),
         }
@@ -150,11 +153,14 @@ def judge_parity(request: ParityRequest, progress: Progress = lambda step, done,
     comparison = compare(
         request.out / "full", request.out / "exported", request.out / "looks.jsonl", decided(numbers, limits)
     )
-    verdict = Verdict.from_json(runs[1].results()["verdict"])
+    full, exported = (Verdict.from_json(run.results()["verdict"]) for run in runs)
+    # A checkpoint that does not meet the criteria itself leaves nothing to decide by.
+    reference = Status.PASS if full.status is Status.PASS else Status.NOT_EVALUATED
     parity = Parity(
-        status=Status.whole([comparison.status, verdict.status]),
+        status=Status.whole([comparison.status, exported.status, reference]),
         comparison=comparison,
-        exported=verdict,
+        full=full,
+        exported=exported,
         numbers=numbers,
         texts=_texts(*runs),
         speed=Speed(*(_median_latency(run) for run in runs)),
@@ -329,11 +335,19 @@ def rows(parity: Parity) -> list[tuple[str, str]]:
     ]
 
 
+def criteria(parity: Parity) -> list[str]:
+    """The suite's criteria on checkpoint and package, a line each."""
+    return [
+        f"{item.id}, on the {name}: {item.status}: {item.reason}"
+        for name, verdict in (("checkpoint", parity.full), ("package", parity.exported))
+        for item in verdict.decisions
+    ]
+
+
 def _markdown(parity: Parity) -> str:
     lines = [f"# Parity: {parity.status}", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows(parity)]
-    lines += ["", f"The suite's criteria on the package: {parity.exported.status}."]
-    lines += [f"- {item.id}: {item.status}, {item.reason}" for item in parity.exported.decisions]
+    lines += ["", *(f"- {line}" for line in criteria(parity))]
     return "\n".join([*lines, "", markdown(parity.comparison)])
 
 

@@ -199,7 +199,8 @@ def box_of(map_: Map) -> tuple[float, float, float, float] | None:
     if map_.max() <= 0:
         return None
     regions, _ = ndimage.label(map_ >= _INSIDE * map_.max())
-    down, across = ndimage.find_objects(regions == regions.flat[int(map_.argmax())])[0]
+    strongest = regions == regions.flat[int(map_.argmax())]
+    down, across = ndimage.find_objects(strongest.astype(int))[0]
     height, width = map_.shape
     return across.start / width, down.start / height, across.stop / width, down.stop / height
 
