@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.deployment import tensors
+from harness.deployment.card import package_card
 from harness.deployment.manifest import (
     MANIFEST,
     Cache,
@@ -20,8 +22,6 @@ from harness.deployment.manifest import (
     read_manifest,
     write_manifest,
 )
-from harness.deployment import tensors
-from harness.deployment.card import package_card
 from harness.digests import digest_file
 from harness.errors import CandidateError
 
