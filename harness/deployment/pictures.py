@@ -6,6 +6,7 @@ of two colours or on an inverted chest would read like any other.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -129,11 +130,17 @@ def _read_dicom(path: Path, pixels: bool) -> Any:
 
 
 def _checked_dicom(path: Path, file: Any) -> Picture:
-    width, height = int(file.get("Columns", 0)), int(file.get("Rows", 0))
+    try:
+        width, height, frames, allocated = (
+            int(file.get(name) or other)
+            for name, other in (("Columns", 0), ("Rows", 0), ("NumberOfFrames", 1), ("BitsAllocated", 0))
+        )
+    except (TypeError, ValueError):
+        raise CohortError(f"{path}: not a readable DICOM file (its sizes are no numbers)") from None
     if not width or not height:
         raise CohortError(f"{path}: a DICOM file without a picture; send the radiograph itself")
     _check_size(path, width, height)
-    if int(file.get("NumberOfFrames", 1) or 1) != 1:
+    if frames != 1:
         raise CohortError(f"{path}: a DICOM file of several frames; send one radiograph a file")
     photometric = str(file.get("PhotometricInterpretation", ""))
     if photometric.startswith("YBR"):
@@ -143,7 +150,6 @@ def _checked_dicom(path: Path, file: Any) -> Picture:
             f"{path}: photometric interpretation {photometric or 'missing'}; MONOCHROME1, MONOCHROME2 and "
             "RGB are read"
         )
-    allocated = int(file.get("BitsAllocated", 0))
     if allocated not in (8, 16):
         raise CohortError(f"{path}: {allocated} bits a value; 8 and 16 are read")
     return Picture("DICOM", width, height, 8 if allocated == 8 else 16, photometric)  # type: ignore[arg-type]
@@ -152,28 +158,34 @@ def _checked_dicom(path: Path, file: Any) -> Picture:
 def _dicom_values(path: Path) -> NDArray[np.float64]:
     """Grey values in [0, 1], shape (rows, columns), bright where the body is dense."""
     file = _read_dicom(path, pixels=True)
-    photometric = str(file.PhotometricInterpretation)
     try:
-        from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
-
-        values = file.pixel_array
-        if values.ndim == 3:
-            if photometric != "RGB":
-                values = convert_color_space(values, photometric, "RGB")
-            # Luminance as ITU-R BT.601 has it, and as PNG and JPEG are converted.
-            grey = values.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-            return grey / (2.0 ** int(file.BitsStored) - 1)
-        shown = np.asarray(apply_voi_lut(apply_modality_lut(values, file), file), dtype=np.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote values of the file
+            shown = _shown(file)
     except Exception as error:
         raise CohortError(
             f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated, or its "
             "compression needs a pydicom plugin: fetch it again, or send it uncompressed"
         ) from None
-    low, high = shown.min(), shown.max()
-    if not np.isfinite([low, high]).all():
+    if shown.ndim != 2 or not np.isfinite(shown).all():
         raise CohortError(f"{path}: a pixel is NaN or infinite; the file is damaged, fetch it again")
+    low, high = shown.min(), shown.max()
     scaled = (shown - low) / (high - low) if high > low else np.zeros_like(shown)
-    return 1 - scaled if photometric == "MONOCHROME1" else scaled
+    return 1 - scaled if str(file.PhotometricInterpretation) == "MONOCHROME1" else scaled
+
+
+def _shown(file: Any) -> NDArray[np.float64]:
+    """What a viewer shows of a DICOM file, before inversion."""
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
+
+    values, photometric = file.pixel_array, str(file.PhotometricInterpretation)
+    if values.ndim == 2:
+        return np.asarray(apply_voi_lut(apply_modality_lut(values, file), file), dtype=np.float64)
+    if photometric != "RGB":
+        values = convert_color_space(values, photometric, "RGB")
+    # Luminance as ITU-R BT.601 has it, and as PNG and JPEG are converted.
+    grey: NDArray[np.float64] = values.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return grey
 
 
 def _padded(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
