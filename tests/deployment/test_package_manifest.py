@@ -10,23 +10,23 @@ from tiny_package import resealed
 
 
 @pytest.fixture
-def copy(package, tmp_path):
+def copy(tiny_package, tmp_path):
     out = tmp_path / "package"
-    shutil.copytree(package, out)
+    shutil.copytree(tiny_package, out)
     return out
 
 
-def edit(package, change):
-    path = package / "manifest.json"
+def edit(tiny_package, change):
+    path = tiny_package / "manifest.json"
     record = json.loads(path.read_text())
     change(record)
     path.write_text(json.dumps(record))
 
 
-def test_it_says_what_a_program_needs(package, checkpoint):
-    manifest = read_package(package)
+def test_it_says_what_a_program_needs(tiny_package, tiny_checkpoint):
+    manifest = read_package(tiny_package)
     config = manifest.config
-    assert config == checkpoint[1].config
+    assert config == tiny_checkpoint[1].config
     inputs = {item.name: item for item in manifest.inputs}
     assert inputs["images"].shape == ("batch", 2, 1, 32, 32)
     assert "(grey - 0.5) / 0.5" in inputs["images"].meaning
@@ -35,7 +35,10 @@ def test_it_says_what_a_program_needs(package, checkpoint):
     assert set(manifest.versions) == {"torch", "transformers", "onnx", "onnxruntime"}
     assert manifest.tokens.library == "tokenizers"
     assert (manifest.cache.layers, manifest.cache.heads, manifest.cache.head_size) == (2, 2, 8)
-    assert set(manifest.files) == {path.name for path in package.iterdir()} - {"manifest.json", "README.md"}
+    assert set(manifest.files) == {path.name for path in tiny_package.iterdir()} - {
+        "manifest.json",
+        "README.md",
+    }
     assert max(manifest.deviation.values()) < 1e-4
 
 
@@ -75,8 +78,8 @@ def test_an_edited_manifest(copy, change, told):
     assert told in str(caught.value)
 
 
-def test_no_package(tmp_path, checkpoint):
-    for path in (tmp_path, tmp_path / "none", checkpoint[0]):
+def test_no_package(tmp_path, tiny_checkpoint):
+    for path in (tmp_path, tmp_path / "none", tiny_checkpoint[0]):
         with pytest.raises(CandidateError, match=r"no manifest.json; a package is made by harness export"):
             read_package(path)
     (tmp_path / "model.pt").write_bytes(b"\x80\x04.")
@@ -104,7 +107,7 @@ def test_a_pickle_among_the_files(copy, tmp_path):
         (lambda r: r["tokens"].update(size=200), "has 300 tokens and the manifest says 200"),
     ],
 )
-def test_a_whole_manifest_that_the_graphs_contradict(package, tmp_path, change, told):
+def test_a_whole_manifest_that_the_graphs_contradict(tiny_package, tmp_path, change, told):
     with pytest.raises(CandidateError) as caught:
-        OnnxModel(resealed(package, tmp_path / "other", change))
+        OnnxModel(resealed(tiny_package, tmp_path / "other", change))
     assert told in str(caught.value)

@@ -12,11 +12,11 @@ from tiny_multimodal import network, tiny_tokenizer
 from tiny_package import make_checkpoint, make_package
 
 
-def test_the_command_writes_a_package(checkpoint, tmp_path, capsys):
+def test_the_command_writes_a_package(tiny_checkpoint, tmp_path, capsys):
     out = tmp_path / "deep" / "package"
-    assert main(["export", str(checkpoint[0]), "--out", str(out)]) == 0
+    assert main(["export", str(tiny_checkpoint[0]), "--out", str(out)]) == 0
     manifest = read_package(out)
-    assert manifest.source == checkpoint_digest(checkpoint[0])
+    assert manifest.source == checkpoint_digest(tiny_checkpoint[0])
     assert manifest.language.precision == "int8"
     printed = capsys.readouterr().out
     for told in ("language.onnx", "vision.fp16.onnx", manifest.digest(), "harness parity"):
@@ -26,23 +26,25 @@ def test_the_command_writes_a_package(checkpoint, tmp_path, capsys):
     assert manifest.source in card
     # Given again, the package is replaced; nothing is left beside it.
     assert (
-        main(["export", str(checkpoint[0]), "--out", str(out), "--language", "fp32", "--vision", "fp32"]) == 0
+        main(["export", str(tiny_checkpoint[0]), "--out", str(out), "--language", "fp32", "--vision", "fp32"])
+        == 0
     )
     assert [graph.precision for graph in read_package(out).vision] == ["fp32"]
     assert [path.name for path in out.parent.iterdir()] == ["package"]
 
 
-def test_the_same_checkpoint_gives_the_same_package(checkpoint, tmp_path):
+def test_the_same_checkpoint_gives_the_same_package(tiny_checkpoint, tmp_path):
     digests = {
-        make_package(checkpoint[1], checkpoint[0], tmp_path / name, language="int8").digest() for name in "ab"
+        make_package(tiny_checkpoint[1], tiny_checkpoint[0], tmp_path / name, language="int8").digest()
+        for name in "ab"
     }
     assert len(digests) == 1
 
 
-def test_nothing_else_is_replaced(checkpoint, tmp_path):
+def test_nothing_else_is_replaced(tiny_checkpoint, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CandidateError, match="holds something that is no package"):
-        make_package(checkpoint[1], checkpoint[0], tmp_path)
+        make_package(tiny_checkpoint[1], tiny_checkpoint[0], tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
@@ -86,10 +88,10 @@ def test_no_tokenizer(tmp_path):
         make_package(model, tmp_path / "tiny", tmp_path / "package")
 
 
-def test_bad_input_of_the_command(tmp_path, checkpoint, capsys):
+def test_bad_input_of_the_command(tmp_path, tiny_checkpoint, capsys):
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "p")]) == 2
     assert "no config.json" in capsys.readouterr().err
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    (tmp_path / "config.json").write_text(json.dumps(checkpoint[1].config.model_dump(mode="json")))
+    (tmp_path / "config.json").write_text(json.dumps(tiny_checkpoint[1].config.model_dump(mode="json")))
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "p")]) == 2
     assert "a pickle" in capsys.readouterr().err

@@ -42,24 +42,24 @@ def test_the_same_report_as_the_checkpoint(tmp_path, detections):
         assert plain(exported.report(study)) == plain(full.report(study))
 
 
-def test_what_ran_is_said_and_part_of_the_identity(package, tmp_path):
-    candidate = OnnxCandidate(package)
+def test_what_ran_is_said_and_part_of_the_identity(tiny_package, tmp_path):
+    candidate = OnnxCandidate(tiny_package)
     report = candidate.report(study_of(tmp_path))
     assert report.model_version.endswith("-vision-fp32-language-fp32-cpu")
     assert "package" not in report.model_version  # the checkpoint's name, and the package's digest
     assert report.report_id == "onnx-study-0"
     assert all(item.bounding_box is None for item in report.findings)
     digests = {
-        OnnxCandidate(package, **options).digest()
+        OnnxCandidate(tiny_package, **options).digest()
         for options in ({}, {"provider": "cpu"}, {"vision": "fp16"}, {"beams": 2}, {"question": "Is it?"})
     }
     assert len(digests) == 4  # auto is cpu here
 
 
-def test_torch_and_transformers_stay_out(package, tmp_path):
+def test_torch_and_transformers_stay_out(tiny_package, tmp_path):
     study = study_of(tmp_path, View.PA)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, package, study.images[0].path],
+        [sys.executable, "-c", SCRIPT, tiny_package, study.images[0].path],
         capture_output=True,
         text=True,
         check=False,
@@ -67,30 +67,34 @@ def test_torch_and_transformers_stay_out(package, tmp_path):
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "[]", "")
 
 
-def test_a_worker_gets_it_without_its_graphs(package, tmp_path):
-    candidate = OnnxCandidate(package)
+def test_a_worker_gets_it_without_its_graphs(tiny_package, tmp_path):
+    candidate = OnnxCandidate(tiny_package)
     candidate.prepare()
     copy = pickle.loads(pickle.dumps(candidate))  # noqa: S301
     study = study_of(tmp_path)
     assert plain(copy.report(study)) == plain(candidate.report(study))
 
 
-def test_bad_options(package):
+def test_bad_options(tiny_package):
     for locator, told in (
-        (f"onnx:{package}?provider=tensorrt", "not in this onnxruntime"),
-        (f"onnx:{package}?vision=int4", "no int4 vision graph"),
+        (f"onnx:{tiny_package}?provider=tensorrt", "not in this onnxruntime"),
+        (f"onnx:{tiny_package}?vision=int4", "no int4 vision graph"),
         ("onnx", "needs path"),
-        (f"onnx:{package.parent / 'tiny'}", "no manifest.json; a package is made by harness export"),
+        (f"onnx:{tiny_package.parent / 'tiny'}", "no manifest.json; a package is made by harness export"),
     ):
         with pytest.raises(CandidateError, match=told):
             open_candidate(locator).digest()
-    for locator in (f"onnx:{package}?beams=0", f"onnx:{package}?beams=two", f"onnx:{package}?question="):
+    for locator in (
+        f"onnx:{tiny_package}?beams=0",
+        f"onnx:{tiny_package}?beams=two",
+        f"onnx:{tiny_package}?question=",
+    ):
         with pytest.raises(CandidateError):
             open_candidate(locator)
 
 
-def test_a_picture_that_cannot_be_used_fails_its_study_alone(package, tmp_path):
-    candidate = OnnxCandidate(package)
+def test_a_picture_that_cannot_be_used_fails_its_study_alone(tiny_package, tmp_path):
+    candidate = OnnxCandidate(tiny_package)
     (tmp_path / "cut.png").write_bytes(study_of(tmp_path).images[0].path.read_bytes()[:200])
     with pytest.raises(CohortError, match="not a readable picture"):
         candidate.report(Study("s", (Image(tmp_path / "cut.png", View.PA),)))

@@ -16,16 +16,16 @@ def inputs(views=2, text=40, seed=0):
 
 
 @pytest.fixture(scope="module")
-def exported(package):
-    return OnnxModel(package)
+def exported(tiny_package):
+    return OnnxModel(tiny_package)
 
 
 @pytest.mark.parametrize("there", VIEWS.values(), ids=VIEWS)
-def test_fp32_equals_torch_with_and_without_a_view(checkpoint, exported, there):
+def test_fp32_equals_torch_with_and_without_a_view(tiny_checkpoint, exported, there):
     images, ids = inputs()
     mask = torch.tensor(there)
     with torch.no_grad():
-        wanted = checkpoint[1](images[None], ids, view_mask=mask[None])
+        wanted = tiny_checkpoint[1](images[None], ids, view_mask=mask[None])
     tokens, counted, findings = exported.encode(images.numpy(), mask.numpy())
     logits = exported.logits(tokens, counted, ids.numpy())
     assert np.abs(logits - wanted.logits.numpy()).max() < 1e-4
@@ -78,8 +78,8 @@ def test_the_absent_view_counts_for_nothing(exported):
     assert np.array_equal(exported.logits(*one[:2], ids.numpy()), exported.logits(*two[:2], ids.numpy()))
 
 
-def test_int8_and_fp16_stay_close(checkpoint, tmp_path):
-    folder, model = checkpoint
+def test_int8_and_fp16_stay_close(tiny_checkpoint, tmp_path):
+    folder, model = tiny_checkpoint
     manifest = make_package(model, folder, tmp_path / "package", language="int8")
     images, ids = inputs()
     mask = torch.tensor([True, True])
@@ -120,8 +120,8 @@ def test_log_probabilities_and_largest():
     assert values.tolist() == [3, 3, 3, 2]
 
 
-def test_a_vision_precision_that_is_not_there(checkpoint, tmp_path):
-    folder, model = checkpoint
+def test_a_vision_precision_that_is_not_there(tiny_checkpoint, tmp_path):
+    folder, model = tiny_checkpoint
     make_package(model, folder, tmp_path / "package", vision="fp16")
     with pytest.raises(CandidateError, match="no fp32 vision graph; it has fp16"):
         OnnxModel(tmp_path / "package", vision="fp32")
