@@ -135,6 +135,8 @@ class Report(BaseModel):
     """The candidate's own account of its time. The harness measures latency itself."""
     model_version: str = ""
     requires_radiologist_review: bool = False
+    review_reason: str = ""
+    """Why a radiologist must look first; names findings and numbers, and quotes no text."""
 
     @property
     def text(self) -> str:

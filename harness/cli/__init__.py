@@ -15,9 +15,11 @@ from harness.cli import (
     dossier,
     errors,
     explore,
+    export,
     gate,
     label,
     lock,
+    parity,
     phantom,
     plan,
     report,
@@ -25,6 +27,7 @@ from harness.cli import (
     score,
     sign,
     suite,
+    train,
     verify,
 )
 
@@ -43,6 +46,9 @@ VERBS = (
     label,
     lock,
     score,
+    train,
+    export,
+    parity,
     suite,
     phantom,
 )
