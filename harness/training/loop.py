@@ -237,14 +237,14 @@ class _Training:
                 part = self.model.share_of_loss(output, tokens, labels, self.group)
                 # Processes' gradients are averaged; the parts are meant to be added.
                 accelerator.backward(part * processes)
-            terms += torch.tensor([
-                float(part.detach()),
-                float(output.report_loss.detach()) * output.report_tokens,
-                float(output.detection_loss.detach()) * output.detection_labels
-                if output.detection_loss is not None else 0.0,
-            ], dtype=torch.float64)  # fmt: skip
-        loss, report, detection = accelerator.reduce(terms.to(torch.float32), "sum").tolist() if (
-            processes > 1) else terms.tolist()  # fmt: skip
+            terms += torch.stack([
+                part.detach(),
+                output.report_loss.detach() * output.report_tokens,
+                part.new_zeros(()) if output.detection_loss is None
+                else output.detection_loss.detach() * output.detection_labels,
+            ]).cpu()  # fmt: skip
+        terms = terms.to(accelerator.device, torch.float32)
+        loss, report, detection = accelerator.reduce(terms, "sum").tolist()
         norm = float(accelerator.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]],
                                                  config.optimiser.clip))  # fmt: skip
         if not math.isfinite(loss) or (accelerator.scaler is None and not math.isfinite(norm)):

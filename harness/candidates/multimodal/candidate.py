@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from harness.candidates.multimodal.generation import Generated
 
 _PACKAGE: Final = Path(__file__).parents[2]
-_CODE: Final = ("candidates/multimodal/*.py", "annotators/*.py", "pixels.py", "report.py", "study.py")
+_CODE: Final = (
+    "candidates/multimodal/*.py",
+    *(f"annotators/{name}.py" for name in ("attributes", "lexicon", "phrases", "rules", "scopes")),
+    "pixels.py",
+    "report.py",
+)
 
 
 class MultimodalCandidate(Candidate):
@@ -210,7 +215,7 @@ class MultimodalCandidate(Candidate):
 
         model, _ = self._loaded
         images, view_mask, ids = inputs
-        with torch.inference_mode():
+        with torch.no_grad():  # an explanation takes gradients through what follows
             features = model.encode(images[None].to(model.device))
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
         (answer,) = model.generate(

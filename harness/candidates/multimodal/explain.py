@@ -133,6 +133,8 @@ def sentence_maps(
         slot: the view.
         method: see `Method`.
     """
+    if not groups:
+        return []
     answer = torch.tensor([list(tokens)], device=model.device)
     ids = torch.cat([prompt.to(model.device), answer], dim=1)
     grid = model.config.grid
@@ -187,10 +189,7 @@ def propagated(
 def in_picture(patches: NDArray[np.float32], place: Place, size: int) -> Map:
     """A map over patches as one over the picture, scaled to [0, 1]; see `Explanation`."""
     low, high = float(patches.min()), float(patches.max())
-    if not high > low:
-        scaled = np.zeros_like(patches)
-    else:
-        scaled = (patches - low) / (high - low)
+    scaled = (patches - low) / (high - low) if high > low else np.zeros_like(patches)
     square = Pillow.fromarray(scaled.astype(np.float32)).resize((size, size), Pillow.Resampling.BILINEAR)
     return np.clip(np.asarray(square.crop(place.content), dtype=np.float32), 0, 1)
 
@@ -200,7 +199,8 @@ def box_of(map_: Map) -> tuple[float, float, float, float] | None:
     if map_.max() <= 0:
         return None
     regions, _ = ndimage.label(map_ >= _INSIDE * map_.max())
-    down, across = ndimage.find_objects(regions == regions.flat[int(map_.argmax())])[0]
+    strongest = regions == regions.flat[int(map_.argmax())]
+    down, across = ndimage.find_objects(strongest.astype(int))[0]
     height, width = map_.shape
     return across.start / width, down.start / height, across.stop / width, down.stop / height
 

@@ -58,5 +58,5 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         if not numbered:
             starts.append(sentence.starts[0])
         numbered = not any(char.isalpha() for word in sentence.words for char in word)
-    ends = [*starts[1:], len(text)][: len(starts)]  # a text without words has no sentence
-    return [(start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=True)]
+    ends = [*starts[1:], len(text)]
+    return [(start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=False)]
