@@ -255,8 +255,14 @@ class _Training:
             )
         optimizer.step()
         optimizer.zero_grad()
-        added = {"loss": loss, "report": report, "tokens": tokens, "detection": detection,
-                 "labels": labels if stage == JOINT else 0, "norm": norm if math.isfinite(norm) else 0.0}  # fmt: skip
+        added = {
+            "loss": loss,
+            "report": report,
+            "tokens": tokens,
+            "detection": detection,
+            "labels": labels if stage == JOINT else 0,
+            "norm": norm if math.isfinite(norm) else 0.0,
+        }
         for name, value in added.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
 

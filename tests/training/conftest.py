@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from small_training import Desk
 from transformers import ViTConfig, ViTModel
 
 from harness.phantom import make_phantom
-from small_training import Desk
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,10 @@ def sampler(n=101, batch=4, group=3, seed=1):
 def test_every_step_is_full_and_no_study_comes_twice_where_there_are_enough(n, batch, group, epoch):
     steps = sampler(n, batch, group).epoch(2, epoch)
     assert len(steps) == max(1, n // (batch * group))
-    assert all(len(step) == group and all(len(part) == batch for part in step) for step in steps)
+    assert {len(step) for step in steps} == {group}
+    assert {len(part) for step in steps for part in step} == {batch}
     drawn = np.concatenate([part for step in steps for part in step])
-    assert 0 <= drawn.min() and drawn.max() < n
+    assert set(drawn.tolist()) <= set(range(n))
     if n >= batch * group:
         assert len(set(drawn.tolist())) == len(drawn)
 
