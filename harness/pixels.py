@@ -20,8 +20,7 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
 
     Raises:
         CohortError: the file is missing, truncated or not a picture, has a side of one pixel (or of
-            none, once scaled), or
-            holds values that are no numbers.
+            none, once scaled), or holds values that are no numbers.
     """
     # The PDF engine sets this for the whole process; a picture cut short must not pass as grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False

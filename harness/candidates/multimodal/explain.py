@@ -184,7 +184,8 @@ def rollout(attentions: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def hanging(tokens: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """|z| |gradient at z| of each token: (n, d), (n, d) to (n,)."""
-    return (tokens.detach().norm(dim=-1) * gradient.norm(dim=-1)).float()
+    product: torch.Tensor = tokens.detach().norm(dim=-1) * gradient.norm(dim=-1)
+    return product.float()
 
 
 def in_picture(patches: NDArray[np.float32], place: Place, size: int) -> Map:

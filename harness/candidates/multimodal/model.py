@@ -84,6 +84,7 @@ class RadiologyMultimodalModel(nn.Module):
         )
         self.head = nn.Linear(self.vision.config.hidden_size, len(FINDINGS))
         weights = config.positive_weights or [1.0] * len(FINDINGS)
+        self.positive_weights: torch.Tensor
         self.register_buffer("positive_weights", torch.tensor(weights), persistent=False)
         self.vision.requires_grad_(False)
         self.vision.eval()

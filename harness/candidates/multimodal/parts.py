@@ -167,7 +167,7 @@ def with_adapters(language: nn.Module, lora: LoraConfig) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return peft.get_peft_model(language, settings)  # type: ignore[arg-type]
+        return peft.get_peft_model(language, settings)
     except ValueError as error:
         raise CandidateError(f"lora.target_modules: {_first(error)}") from None
 
