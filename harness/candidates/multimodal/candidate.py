@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -190,9 +190,22 @@ class MultimodalCandidate(Candidate):
         """The prompt; pictures (V, 1, H, W), which are there (V,), and the prompt's ids (1, n)."""
         self.prepare()
         _, processor = self._loaded
-        prompt = processor.prompt(study, self.instruction)
         images, view_mask = processor.images(study)
+        prompt = processor.prompt(study, self.instruction, self._detected(images, view_mask))
         return prompt, (images, view_mask, processor.encode([prompt]).input_ids)
+
+    def _detected(self, images: torch.Tensor, view_mask: torch.Tensor) -> Collection[Finding] | None:
+        """What the prompt names as seen by the head; None for a checkpoint whose prompt names nothing."""
+        import torch
+
+        model, processor = self._loaded
+        if not model.config.detections_in_prompt:
+            return None
+        with torch.inference_mode():
+            features = model.encode(images[None].to(model.device))
+            found = processor.detected(torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist())
+        named: Collection[Finding] | None = found
+        return named
 
     def _answer(
         self, inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor]

@@ -75,6 +75,9 @@ class MultimodalConfig(_Strict):
     """From which probability on the head is taken to see a finding; 0.5 where none is given."""
     review_threshold: Probability = 0.5
     """A stated finding of which the head is less sure than this needs a radiologist's eye."""
+    detections_in_prompt: bool = False
+    """Whether the prompt names the findings that the head sees, so that the text follows the head
+    (diagnosis-driven prompts: Jin et al., AAAI 2024); the pictures then add side, place and size."""
     max_new_tokens: Count = 160
     beams: Count = 4
     length_penalty: Annotated[float, Field(allow_inf_nan=False)] = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,17 @@ import torch
 
 from harness.candidates.multimodal.config import MultimodalConfig, read_config
 from harness.candidates.multimodal.losses import IGNORED
-from harness.candidates.multimodal.prompts import CUT, STANDARD, Instruction, context_lines, prompt_text
+from harness.candidates.multimodal.prompts import (
+    CUT,
+    STANDARD,
+    Instruction,
+    context_lines,
+    detected_line,
+    prompt_text,
+)
 from harness.errors import CandidateError
 from harness.pixels import read_pixels
+from harness.report import Finding
 from harness.study import Image, Study
 
 __all__ = ["IGNORED", "Encoded", "MultimodalProcessor", "context_length", "load_tokenizer"]
@@ -112,10 +120,27 @@ class MultimodalProcessor:
 
     # Words
 
-    def prompt(self, study: Study, instruction: Instruction = STANDARD) -> str:
+    def detected(self, probabilities: Sequence[float]) -> tuple[Finding, ...] | None:
+        """What the head's 14 probabilities make the prompt name; None where it names nothing of them."""
+        if not self.config.detections_in_prompt:
+            return None
+        pairs = zip(self.config.findings, probabilities, strict=True)
+        return tuple(finding for finding, p in pairs if p >= self.config.threshold(finding))
+
+    def prompt(
+        self,
+        study: Study,
+        instruction: Instruction = STANDARD,
+        detected: Collection[Finding] | None = None,
+    ) -> str:
         """The prompt for a study. An indication too long for the context ends early, in "[cut]".
 
         What is kept free is `max_new_tokens`, but never more than half of what the pictures leave.
+
+        Args:
+            study: its pictures and context.
+            instruction: what is asked.
+            detected: findings to name as seen by the head; None: no word of them.
 
         Raises:
             CandidateError: even without an indication it does not fit, or the study has no picture.
@@ -123,6 +148,8 @@ class MultimodalProcessor:
         pictures = self.chosen(study)
         views = [view for view, image in zip(self.config.views, pictures, strict=True) if image is not None]
         lines, indication = context_lines(study.context, views)
+        if detected is not None:
+            lines.append(detected_line(detected))
         whole = prompt_text(lines, indication, instruction)
         room = self._room()
         if room is None or len(self.ids(whole)) <= room:

@@ -6,7 +6,7 @@ training, the answer that belongs to it (`Instruction.target`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from harness.annotators.rules import RulesLabeler
 from harness.candidates.multimodal.sections import Sections, sentence_spans
 from harness.errors import CandidateError
-from harness.report import Finding, State
+from harness.report import FINDINGS, Finding, State
 from harness.study import Context, Sex
 
 CUT: Final = "[cut]"
@@ -186,6 +186,12 @@ def context_lines(context: Context, views: Sequence[str]) -> tuple[list[str], st
         lines.append(f"Prior studies: {len(context.prior_studies)}, latest {', '.join(latest)}.")
     lines.append(f"Views: {', '.join(views)}.")
     return lines, _line(context.indication)
+
+
+def detected_line(findings: Collection[Finding]) -> str:
+    """The findings that the head sees, in CheXpert's order; No Finding is not one of them."""
+    named = [finding.lower() for finding in FINDINGS if finding in findings and finding is not FINDINGS[0]]
+    return f"Detected: {', '.join(named) or 'nothing'}."
 
 
 def prompt_text(lines: Sequence[str], indication: str, instruction: Instruction) -> str:
