@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.candidates.multimodal.config import MultimodalConfig, read_config
+from harness.candidates.multimodal.config import IGNORED, MultimodalConfig, read_config
 from harness.candidates.multimodal.prompts import (
     CUT,
     STANDARD,
@@ -26,9 +26,6 @@ from harness.study import Image, Study
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
-
-IGNORED: Final = -100
-"""Label of a token that does not count in L_report."""
 
 
 @dataclass(frozen=True, slots=True)
