@@ -12,6 +12,8 @@ from harness import __version__
 from harness.cli import (
     check,
     compare,
+    dossier,
+    errors,
     gate,
     label,
     lock,
@@ -45,7 +47,22 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (run, gate, compare, report, sign, verify, check, plan, label, lock, score, suite, phantom):
+    verbs_in_order = (
+        run,
+        gate,
+        compare,
+        report,
+        errors,
+        dossier,
+        sign,
+        verify,
+        check,
+        plan,
+        label,
+        lock,
+        score,
+    )
+    for module in (*verbs_in_order, suite, phantom):
         module.add(verbs)
     return root
 

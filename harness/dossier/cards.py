@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import re
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
+from harness.dossier.pictures import SIZE, picture
 
-from harness.digests import digest_file
-
-PICTURE: Final = 300
 LONGEST: Final = 1_800
 """Characters of a text that a card shows: what fits on a page beside the other texts."""
 _LONG_WORD: Final = re.compile(r"\S{40}(?=\S)")
 
 
-def card(
-    case: dict[str, Any], prediction: dict[str, Any], picture: int = PICTURE, longest: int = LONGEST
-) -> dict[str, Any]:
-    """What a card shows of a study: pictures no larger than `picture` pixels, texts that fit."""
+def card(case: dict[str, Any], prediction: dict[str, Any]) -> dict[str, Any]:
+    """What a card shows of a study: its first picture, and texts that fit."""
     return {
         "study_id": case["study_id"],
-        "indication": fitting(case["indication"], longest),
-        "reference": fitting("\n".join(filter(None, (case["findings"], case["impression"])), longest)),
-        "report": fitting("\n".join(filter(None, (prediction["findings"], prediction["impression"])), longest)),
+        "indication": fitting(case["indication"]),
+        "reference": fitting("\n".join(filter(None, (case["findings"], case["impression"])))),
+        "report": fitting("\n".join(filter(None, (prediction["findings"], prediction["impression"])))),
         "status": prediction["status"],
-        **_picture(case, picture),
+        **first_picture(case),
     }
 
 
@@ -38,19 +31,10 @@ def fitting(text: str, longest: int = LONGEST) -> str:
     return _LONG_WORD.sub(lambda word: word.group() + "\u200b", cut)
 
 
-def _picture(case: dict[str, Any], size: int) -> dict[str, str]:
+def first_picture(case: dict[str, Any], size: int = SIZE) -> dict[str, str]:
     """The first picture, small, as a data URI; or why there is none."""
-    if not case["images"]:
-        return {"picture": "", "why": "The study has no picture."}
-    path = Path(case["images"][0])
-    try:
-        if digest_file(path) != case["image_digests"][0]:
-            return {"picture": "", "why": "The picture was changed since the run and is not shown."}
-        with Image.open(path) as picture:
-            small = picture.convert("L")
-            small.thumbnail((size, size))
-    except OSError:
-        return {"picture": "", "why": "The picture cannot be read any more."}
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
-    return {"picture": "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(), "why": ""}
+    there = bool(case["images"])
+    found, why = picture(
+        Path(case["images"][0]) if there else None, case["image_digests"][0] if there else None, size
+    )
+    return {"picture": found, "why": why}

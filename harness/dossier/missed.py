@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from harness.analyses import missed_studies
-from harness.dossier.cards import card
+from harness.dossier.cards import first_picture, fitting
+from harness.dossier.highlight import Segment, segments
 from harness.error_analysis import Error, ErrorAnalysis, Span
 from harness.evidence.identifiers import Identifiers
 from harness.ledger import Ledger
+from harness.report import join_sections
 from harness.suite import Suite
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 PICTURE: Final = 160
 LONGEST: Final = 700
@@ -34,15 +33,15 @@ def missed_cards(
         cards = []
         for study in studies:
             error = found.get((study, finding))
-            spans = (error.reference_spans, error.candidate_spans) if error else ((), ())
-            shown = card(cases[study], predictions[study], PICTURE, LONGEST)
+            case, prediction = cases[study], predictions[study]
             cards.append(
                 {
-                    **shown,
-                    "reference": _marked(shown["reference"], spans[0]),
-                    "report": _marked(shown["report"], spans[1]),
+                    **first_picture(case, PICTURE),
+                    "indication": fitting(case["indication"], LONGEST),
+                    "reference": _text(case, error.reference_spans if error else ()),
+                    "report": _text(prediction, error.candidate_spans if error else ()),
                     "name": identifiers.study(study)[:_NAME],
-                    "error": _kind(error, predictions[study]["status"]),
+                    "error": _kind(error, prediction["status"]),
                 }
             )
         groups.append({"finding": finding, "place": place, "positives": positives, "cards": cards})
@@ -67,15 +66,7 @@ def _kind(error: Error | None, status: str) -> str:
     return f"{error.error_class}: {told}{instead}"
 
 
-def _marked(text: str, spans: Sequence[Span]) -> Markup:
-    """The text, escaped, with the words of the finding marked."""
-    from markupsafe import Markup, escape
-
-    words = sorted((span.start, span.end) for span in spans if span.kind in ("mention", "cue"))
-    parts, at = Markup(), 0
-    for start, end in words:
-        if start < at or end > len(text):
-            continue  # overlapping, or beyond where the card cuts the text
-        parts += escape(text[at:start]) + Markup("<mark>{}</mark>").format(text[start:end])
-        at = end
-    return parts + escape(text[at:])
+def _text(row: dict[str, Any], spans: Sequence[Span]) -> list[Segment]:
+    """Findings and impression, with the words of the finding marked; a long text about the first of them."""
+    kept = [span for span in spans if span.kind in ("mention", "cue")]
+    return segments(join_sections((row["findings"], row["impression"])), kept, LONGEST)

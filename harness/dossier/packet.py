@@ -12,7 +12,7 @@ from typing import Any
 from harness.dossier.cells import Cells
 from harness.dossier.documents import DOCUMENTS
 from harness.dossier.packet_model import build_packet_model
-from harness.dossier.render import render_html, render_pdf
+from harness.dossier.render import render_pdf, render_template
 from harness.errors import HarnessError
 from harness.evidence import Attachment, attachments, collect, seal
 from harness.ledger import write_atomically
@@ -79,8 +79,8 @@ def render_documents(model: dict[str, Any], numbers: Numbers) -> dict[str, str]:
     for document in DOCUMENTS:
         numbers.document = document.name
         template = f"packet/{document.name}.html.j2"
-        pages[document.name] = render_html({**model, "doc": document, "c": cells}, template)
-    pages["index"] = render_html(model, "packet/index.html.j2")
+        pages[document.name] = render_template(template, {**model, "doc": document, "c": cells})
+    pages["index"] = render_template("packet/index.html.j2", model)
     return pages
 
 

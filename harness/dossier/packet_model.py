@@ -8,7 +8,6 @@ from typing import Any, Final
 from harness.analyses import compare_repeats, derive, derive_from_rows
 from harness.disclosure import public_analyses, public_results
 from harness.disparities import VALUES
-from harness.error_analysis import analyse as analyse_errors
 from harness.dossier.charts import confusion, latency_curve, risk_matrix
 from harness.dossier.checklists import read_checklists
 from harness.dossier.documents import DOCUMENTS
@@ -18,8 +17,9 @@ from harness.dossier.missed import missed_cards, without_studies
 from harness.dossier.model import about, failures
 from harness.dossier.plots import forest
 from harness.dossier.predicates import compare
-from harness.gate import judge, must_be
+from harness.error_analysis import analyse as analyse_errors
 from harness.evidence.identifiers import open_identifiers
+from harness.gate import judge, must_be
 from harness.latency import processor_of
 from harness.ledger import Ledger
 from harness.lock import lock_account, lock_findings
@@ -66,6 +66,8 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         results = public_results(results, packet.disclosure.minimum_cell)
         analyses = public_analyses(analyses, results)
         verdict = Verdict.from_json(results["verdict"])
+    # Signing and looks add to the log; the packet's date is that of its results.
+    finished = next(entry["time"] for entry in reversed(entries) if entry["event"] == "results")
     decisions = sorted(verdict.decisions, key=lambda item: _ORDER[item.status])
     return {
         "packet": packet,
@@ -74,7 +76,8 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "identity": ledger.identity,
         "context": context,
         "started": entries[0]["time"],
-        "finished": entries[-1]["time"],
+        "finished": finished,
+        "stamp": f"{finished[:19]}Z",
         "head": ledger.log.head,
         "results": results,
         "analyses": analyses,

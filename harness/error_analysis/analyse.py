@@ -69,6 +69,7 @@ def analyse(
         hallucinated_policy=material.policies.hallucinated,
         attribute_section=material.policies.section,
         attribute_reader=material.reader.signature(),
+        confidence=material.suite.inference.confidence,
         studies=len(material.study_ids),
         patients=counter.patients,
         failed=int(np.count_nonzero(material.failed)),

@@ -242,6 +242,8 @@ class ErrorAnalysis:
     """The section whose sides and severities are compared."""
     attribute_reader: str
     """Signature of the labeler that reads sides, severities and spans."""
+    confidence: float
+    """Of every interval."""
     studies: int
     patients: int
     failed: int

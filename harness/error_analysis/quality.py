@@ -60,10 +60,10 @@ MEASURES: Final[Mapping[str, Definition]] = MappingProxyType(
         ),
         "sharpness": Definition(
             "ratio",
-            "variance of the Laplacian, less what the noise adds to it (20 × its variance), over the variance "
-            "of the grey values, of the picture reduced to 128 pixels",
-            "variance of Laplacian: Pech-Pacheco et al., ICPR 2000;3:314; noise taken off, and divided so that "
-            "exposure cancels",
+            "variance of the Laplacian, less what the noise adds to it (20 × its variance), over the "
+            "variance of the grey values, of the picture reduced to 128 pixels",
+            "variance of Laplacian: Pech-Pacheco et al., ICPR 2000;3:314; noise taken off, and divided "
+            "so that exposure cancels",
         ),
         "clipping": Definition(
             "of pixels",
@@ -73,8 +73,9 @@ MEASURES: Final[Mapping[str, Definition]] = MappingProxyType(
         ),
         "rotation": Definition(
             "degrees",
-            "angle, without sign, by which the picture must be turned for the edges of its upper part to be most "
-            "like their mirror image (greatest correlation over turns of up to 12° and all shifts sideways)",
+            "angle, without sign, by which the picture must be turned for the edges of its upper part to be "
+            "most like their mirror image (greatest correlation over turns of up to 12° and all shifts "
+            "sideways)",
             "bilateral symmetry of the chest above the heart; within some 1.5° on generated chests",
         ),
     }
