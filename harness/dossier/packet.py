@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from multiprocessing import get_context
@@ -17,7 +16,6 @@ from harness.errors import HarnessError
 from harness.evidence import Attachment, attachments, collect, seal
 from harness.ledger import write_atomically
 from harness.packet import read_packet
-from harness.packet.risk import risk_file
 from harness.printed import Numbers
 
 PROCESSES = 2
@@ -53,12 +51,10 @@ def write_packet(run: Path, packet_path: Path, out: Path, *, public: bool = Fals
         results=model["results"] if public else None,
         public=public,
     )
-    version = packet.device.version if packet.device else ""
-    risks = json.dumps(risk_file(version, model["analyses"]["risk"]), indent=1, sort_keys=True).encode()
     (out / "evidence").mkdir(parents=True, exist_ok=True)
     for path in [*out.glob("*.pdf"), *out.glob("*.html"), *(out / "evidence").iterdir()]:
         path.unlink()
-    for name, content in {**evidence, "risk.json": risks}.items():
+    for name, content in evidence.items():
         write_atomically(out / "evidence" / name, content)
     for name, html in pages.items():
         write_atomically(out / f"{name}.html", html.encode())

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError
 from harness.evidence.derived import (
+    NOT_DERIVED,
     check_analyses,
     check_chain,
     check_counts,
+    check_cover,
     check_identity,
     check_numbers,
     check_rows,
@@ -103,6 +105,12 @@ def verify_packet(
             return "rates as their counts; rows stay inside", check_counts(evidence)
         return "estimates and verdict derived again from the rows", check_rows(evidence)
 
+    def analyses() -> tuple[str, Sequence[str]]:
+        found = [*check_analyses(evidence, public=public), *check_cover(folder)]
+        if public:
+            return "the packet file and what the lock calls for", found
+        return f"worked out again, but {', '.join(sorted(NOT_DERIVED))}", found
+
     account.step("manifest", sealed)
     account.step("chain", lambda: (check_chain(evidence), ()))
     account.step(
@@ -113,7 +121,7 @@ def verify_packet(
         ),
     )
     account.step("rows", derived)
-    account.step("analyses", lambda: ("worked out again", check_analyses(evidence, public=public)))
+    account.step("analyses", analyses)
     account.step("numbers", numbers)
     account.step("documents", documents)
     account.step("signatures", lambda: _signatures(folder, manifest["content"], trust, account.notes))
