@@ -69,7 +69,7 @@ def attached_rows(ledger: Ledger, suite: Suite, identifiers: Identifiers) -> byt
             columns[f"{key}/{name}"] = pa.compute.list_element(table, place)
     joined = pa.table(columns).sort_by("study_id").combine_chunks()
     stream = io.BytesIO()
-    pq.write_table(joined, stream, compression="zstd", row_group_size=1 << 20)
+    pq.write_table(joined, stream, compression="zstd", row_group_size=1 << 20, write_page_checksum=True)
     return stream.getvalue()
 
 
@@ -109,7 +109,7 @@ class Evidence(LoggedRun):
         """
         super().__init__(root)
         try:
-            self._rows = pq.read_table(root / ROWS)
+            self._rows = pq.read_table(root / ROWS, page_checksum_verification=True)
             missing = set(STUDY_COLUMNS) - set(self._rows.column_names)
         except (OSError, ValueError) as error:
             raise LedgerError(f"{root / ROWS}: cannot be read ({_first_line(error)})") from None
