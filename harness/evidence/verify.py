@@ -138,6 +138,7 @@ def _signatures(
     folder: Path, content: str, trust: Sequence[Certificate] | None, notes: list[str]
 ) -> tuple[str, Sequence[str]]:
     found, count = [], 0
+    told: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.pdf")):
         try:
             signatures = read_signatures(path.read_bytes(), str(path), trust)
@@ -147,13 +148,14 @@ def _signatures(
         count += len(signatures)
         for item in signatures:
             found += [f"{path}: signature {item.field}: {what}" for what in _problems(item, content)]
-            told = {True: "trusted", False: "NOT TRUSTED", None: "trust not asked about"}[item.trusted]
-            notes.append(f"{path.name}: {item.sentence} ({told})")
+            trusted = {True: "trusted", False: "NOT TRUSTED", None: "trust not asked about"}[item.trusted]
+            told.setdefault(f"{item.sentence} ({trusted})", []).append(path.stem)
         found += [f"{path}: {problem}" for problem in order_problems(signatures)]
         if not signatures:
-            notes.append(f"{path.name}: not signed")
+            told.setdefault("not signed", []).append(path.stem)
             if trust is not None:
                 found.append(f"{path}: carries no signature that could be trusted")
+    notes += [f"{sentence}: {', '.join(names)}" for sentence, names in told.items()]
     return f"{count} signatures", found
 
 
