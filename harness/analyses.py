@@ -96,7 +96,7 @@ def compare_repeats(ledger: Ledger, packet: Packet, folder: Path) -> dict[str, A
     runs = packet.runs
     return {
         "repeatability": _repeat(ledger, runs.repeat if runs else "", folder),
-        "reproducibility": _repeat(ledger, runs.reproduction if runs else "", folder),
+        "reproducibility": _repeat(ledger, runs.reproduction if runs else "", folder, elsewhere=True),
     }
 
 
@@ -142,12 +142,12 @@ def _confusion(estimates: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return tables
 
 
-def _repeat(ledger: Ledger, other: str, folder: Path) -> dict[str, Any]:
+def _repeat(ledger: Ledger, other: str, folder: Path, *, elsewhere: bool = False) -> dict[str, Any]:
     """The comparison with a second run; NOT EVALUATED, with the reason, where there is none."""
     nothing = {"status": Status.NOT_EVALUATED.value, "identical": None, "findings": {}, "environments": []}
     if not other:
         return {**nothing, "reason": "no second run is named"}
     try:
-        return compare_repeat(ledger, Ledger(folder / other))
+        return compare_repeat(ledger, Ledger(folder / other), elsewhere=elsewhere)
     except LedgerError as error:
         return {**nothing, "reason": f"the second run cannot be read: {error}"}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from harness.printed import SUPPRESSED
 
+OLDEST: Final = 89
+"""Single years of age above it identify (45 CFR 164.514(b)(2)(i)(C))."""
+_AGE: Final = re.compile(r"\b(9\d|1[0-3]\d)(?=[ -]?(?:years?|yrs?|y\.?o\.?|yo)\b)", re.IGNORECASE)
 _NUMBERS: Final = ("estimate", "low", "high", "numerator", "denominator", "n_studies", "n_patients")
 
 
@@ -51,6 +55,8 @@ def public_results(results: Mapping[str, Any], minimum: int) -> dict[str, Any]:
     for item in public["estimates"]:
         if (item["measure"], item["value"], item["slice"]) in cells:
             _suppress(item)
+        elif item["slice"] and "=" not in item["slice"]:  # a disparity names the groups that are too small
+            item["method"] = item["method"].partition("; below the minimum")[0]
     for decision in public["verdict"]["decisions"]:
         if (decision["measure"], decision["value"], decision["slice"]) in cells:
             _suppress(decision)
@@ -83,6 +89,11 @@ def public_analyses(analyses: Mapping[str, Any], results: Mapping[str, Any]) -> 
             if results["groups"][name][item["group"]] == SUPPRESSED:
                 item["studies"] = item["share"] = SUPPRESSED
     return public
+
+
+def pooled_ages(text: str) -> str:
+    """The text with every age above 89 as "over 89": the ages that text states in years."""
+    return _AGE.sub(f"over-{OLDEST}", text)
 
 
 def _hidden_cells(estimates: Iterable[Mapping[str, Any]], minimum: int) -> set[tuple[str, str, str]]:

@@ -6,21 +6,22 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
-Format = Literal["fixed3", "fixed4", "count", "percent", "percent2", "seconds", "general", "text"]
+Format = Literal["fixed3", "fixed4", "count", "percent", "seconds", "p-value", "general"]
 FORMATS: Final = get_args(Format)
 ABSENT: Final = "–"
 SUPPRESSED: Final = "suppressed"
+SMALLEST_P: Final = 0.0001
 
 
 def shown_as(value: Any, form: Format) -> str:
     """A value as tables print it; a dash where it is undefined."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ABSENT
-    if form == "text":
-        return str(value)
+    if form == "p-value" and value < SMALLEST_P:
+        return f"< {SMALLEST_P:g}"
     return {
-        "fixed3": "{:.3f}", "fixed4": "{:.4f}", "count": "{:,}", "percent": "{:.1%}", "percent2": "{:.2%}",
-        "seconds": "{:.3f} s", "general": "{:g}",
+        "fixed3": "{:.3f}", "fixed4": "{:.4f}", "count": "{:,}", "percent": "{:.1%}",
+        "seconds": "{:.3g} s", "p-value": "{:.4f}", "general": "{:g}",
     }[form].format(value)  # fmt: skip
 
 
@@ -88,6 +89,7 @@ class Numbers:
             "id": f"n{len(self.records) + 1:05d}",
             "document": self.document,
             "section": self.section,
+            **_place(source),
             "text": SUPPRESSED if value == SUPPRESSED else shown_as(value, form),
             "format": form,
             "source": dict(source),
@@ -102,7 +104,7 @@ def differing(
     """Every printed number that is not what its source says, each with its place."""
     problems = []
     for record in numbers:
-        place = f"{record['document']}, {record['section']}, {record['id']} {_named(record['source'])}"
+        place = f"{record['document']}, {record['section']}, {record['row']}, {record['column']}"
         try:
             value = value_of(record["source"], results, analyses)
             form = record["format"]
@@ -117,6 +119,8 @@ def differing(
     return problems
 
 
-def _named(source: Mapping[str, Any]) -> str:
-    """What a source speaks of, in short."""
-    return " ".join(str(part) for key, part in source.items() if key != "kind" and part is not None)
+def _place(source: Mapping[str, Any]) -> dict[str, str]:
+    """What the row of a table is about, and which of its columns this is."""
+    parts = source.get("path") or [part for key, part in source.items() if key != "kind" and part is not None]
+    *row, column = map(str, parts)
+    return {"row": " ".join(row), "column": column}

@@ -11,6 +11,7 @@ from harness.inference import clustered_proportion_interval
 from harness.inference.cluster_sums import cluster_index
 from harness.ledger import Ledger, matrix
 from harness.measures.base import asserted
+from harness.outcome import Status as Outcome
 from harness.report import FINDINGS
 from harness.status import Status
 
@@ -20,16 +21,18 @@ SAME: Final = ("suite", "cohort", "candidate", "labeler")
 WHERE: Final = ("processor", "system", "machine", "python")
 
 
-def compare_repeat(one: Ledger, two: Ledger) -> dict[str, Any]:
+def compare_repeat(one: Ledger, two: Ledger, *, elsewhere: bool = False) -> dict[str, Any]:
     """How far two runs of one candidate over the same studies agree, and where each was made.
 
     Args:
         one: the run that is judged.
         two: the repetition.
+        elsewhere: whether it must come from another machine to show anything.
 
     Returns:
         Plain values. `status`: PASS where the ledger digests are equal, FAIL where reports differ, NOT
-        EVALUATED where `two` is no repetition; `reason`; `identical`: reports equal word for word, as
+        EVALUATED where `two` is no repetition, or not
+        from elsewhere; `reason`; `identical`: reports equal word for word, as
         a proportion with a 95 % interval over patients; `findings`: the same for each finding, of the
         claim that it is there; `differences`: what the two environments differ in.
 
@@ -50,6 +53,8 @@ def compare_repeat(one: Ledger, two: Ledger) -> dict[str, Any]:
     if one.log.head == two.log.head:
         return _told(found, Status.NOT_EVALUATED, "it is the very same run, not a repetition")
     texts = [_texts(ledger) for ledger in (one, two)]
+    if not any(status == Outcome.OK for found_texts in texts for status, *_ in found_texts):
+        return _told(found, Status.NOT_EVALUATED, "no study has a report to compare")
     patients = one.read("cases", ["study_id", "patient_id"]).column("patient_id").to_pylist()
     found["identical"] = _agreement([a == b for a, b in zip(*texts, strict=True)], patients)
     labels = [matrix(ledger.read("rows", ["study_id", "candidate_labels"]), "candidate_labels")
@@ -61,6 +66,9 @@ def compare_repeat(one: Ledger, two: Ledger) -> dict[str, Any]:
             **_agreement(same, patients),
             "claimed": [int(claim[:, column].sum()) for claim in claims],
         }
+    if elsewhere and not found["differences"]:
+        told = "both runs name the same processor, system and Python: nothing is shown of another machine"
+        return _told(found, Status.NOT_EVALUATED, told)
     if found["ledgers"][0] == found["ledgers"][1]:
         return _told(
             found, Status.PASS, "the ledger digests are equal: every report and every row is the same"

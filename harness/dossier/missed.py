@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from harness.analyses import missed_studies
+from harness.disclosure import pooled_ages
 from harness.dossier.cards import first_picture, fitting
 from harness.dossier.highlight import Segment, segments
 from harness.error_analysis import Error, ErrorAnalysis, Span
@@ -37,7 +38,7 @@ def missed_cards(
             cards.append(
                 {
                     **first_picture(case, PICTURE),
-                    "indication": fitting(case["indication"], LONGEST),
+                    "indication": fitting(pooled_ages(case["indication"]), LONGEST),
                     "reference": _text(case, error.reference_spans if error else ()),
                     "report": _text(prediction, error.candidate_spans if error else ()),
                     "name": identifiers.study(study)[:_NAME],
@@ -69,4 +70,5 @@ def _kind(error: Error | None, status: str) -> str:
 def _text(row: dict[str, Any], spans: Sequence[Span]) -> list[Segment]:
     """Findings and impression, with the words of the finding marked; a long text about the first of them."""
     kept = [span for span in spans if span.kind in ("mention", "cue")]
-    return segments(join_sections((row["findings"], row["impression"])), kept, LONGEST)
+    parts = segments(join_sections((row["findings"], row["impression"])), kept, LONGEST)
+    return [part._replace(text=pooled_ages(part.text)) for part in parts]

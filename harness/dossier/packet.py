@@ -61,8 +61,8 @@ def write_packet(run: Path, packet_path: Path, out: Path, *, public: bool = Fals
     taken = datetime.fromisoformat(model["finished"]).replace(microsecond=0)
     attached = attachments(evidence)
     jobs = [(pages[item.name], out / f"{item.name}.pdf", attached, taken) for item in DOCUMENTS]
-    # A process for each document: what one takes in memory is given back before the next but one begins.
-    with ProcessPoolExecutor(PROCESSES, get_context("spawn"), max_tasks_per_child=1) as pool:
+    # Longest first, so that the processes end together.
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         list(pool.map(_write_pdf, *zip(*sorted(jobs, key=lambda job: -len(job[0])), strict=True)))
     seal(out, run, public=public)
     return [out / "index.html", *(out / f"{item.name}.pdf" for item in DOCUMENTS)]

@@ -8,7 +8,6 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-from packets import PACKET
 
 from harness.chain import Chain
 from harness.disclosure import public_results
@@ -19,6 +18,7 @@ from harness.evidence.rows import attached_rows
 from harness.evidence.sbom import bill_of_materials
 from harness.ledger import Ledger
 from harness.suite import read_suite
+from packets import PACKET
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def public(finished_run):
 def test_everything_that_numbers_follow_from_is_there(evidence):
     assert list(evidence) == [
         "analyses.json", "check_headline.py", "environment.json", "lock.json", "log.head.json", "log.jsonl",
-        "manifest.csv", "numbers.json", "packet.yaml", "results.json", "risk.json", "rows.parquet", "run.json",
-        "sbom.cdx.json", "suite.yaml",
+        "manifest.csv", "numbers.json", "packet.yaml", "results.json", "risk.json", "rows.parquet",
+        "run.json", "sbom.cdx.json", "suite.yaml",
     ]  # fmt: skip
 
 
