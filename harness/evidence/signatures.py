@@ -192,7 +192,7 @@ def _read(item: Any, place: str, trust: Sequence[Certificate] | None, *, last: b
     if stamp is not None and not (stamp.intact and stamp.valid):
         problems.append("its time stamp does not hold")
     stamped = stamp is not None and bool(stamp.intact and stamp.valid)
-    signed_at = stamp.timestamp if stamped else claimed
+    signed_at = stamp.timestamp if stamp is not None and stamped else claimed
     if signed_at is None:
         raise LedgerError(f"{place}: signature {item.field_name}: states no time")
     problems += [f"the certificate {what}" for what in objections(certificate, signed_at)]
