@@ -60,6 +60,7 @@ class AnyDecoder:
         self.language = language
         self.beams = beams
         self.options = frozenset(inspect.signature(language.forward).parameters)
+        self.last_position = (getattr(language.config, "max_position_embeddings", None) or 2**31) - 1
 
     def begin(self, embeddings: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Reads the prompts."""
@@ -85,7 +86,8 @@ class AnyDecoder:
         logits = self._forward(
             self.position, attention_mask=self.mask, input_ids=ids, past_key_values=self.cache
         )
-        self.position = self.position + 1
+        # A prompt that is through stays in the batch, unread: it must not run past the last position.
+        self.position = (self.position + 1).clamp(max=self.last_position)
         return logits[:, -1]
 
     def _forward(self, positions: torch.Tensor, **inputs: Any) -> torch.Tensor:
