@@ -14,6 +14,7 @@ from harness.cli import (
     compare,
     dossier,
     errors,
+    explore,
     gate,
     label,
     lock,
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verbs_in_order = (
+    for module in (
         run,
         gate,
         compare,
@@ -56,13 +57,15 @@ def parser() -> argparse.ArgumentParser:
         dossier,
         sign,
         verify,
+        explore,
         check,
         plan,
         label,
         lock,
         score,
-    )
-    for module in (*verbs_in_order, suite, phantom):
+        suite,
+        phantom,
+    ):
         module.add(verbs)
     return root
 

@@ -84,7 +84,7 @@ def _show(analysis: ErrorAnalysis) -> None:
     console.print(table)
     console.print(
         f"\n{len(analysis.errors):,} errors in {analysis.studies_with_error:,} of {analysis.studies:,} "
-        f"studies; {analysis.failed:,} studies without a usable report.",
+        f"studies; studies without a usable report: {analysis.failed:,}.",
         markup=False,
     )
     found = [trend for trend in analysis.trends if trend.adjusted < 0.05]

@@ -13,7 +13,15 @@ from harness.dossier.pictures import picture
 from harness.dossier.render import render_pdf, render_template
 from harness.error_analysis.attention import Attention
 from harness.error_analysis.examples import examples
-from harness.error_analysis.model import ClassSummary, Error, ErrorAnalysis, ErrorClass, Rate, Trend
+from harness.error_analysis.model import (
+    ClassSummary,
+    Error,
+    ErrorAnalysis,
+    ErrorClass,
+    FindingErrors,
+    Rate,
+    Trend,
+)
 from harness.error_analysis.required import REQUIRED
 from harness.error_analysis.trends import PREVALENCE
 from harness.gate import shown
@@ -56,7 +64,7 @@ def build_error_model(
     """Everything that the template prints."""
     ledger = Ledger(run)
     entries = list(ledger.log.entries())
-    evaluated = [item for item in analysis.findings if item.covered]
+    evaluated = [item for item in analysis.findings if any(rate.denominator for rate in _rates(item))]
     return {
         "analysis": analysis,
         "started": entries[0]["time"],
@@ -129,14 +137,17 @@ def _headline(analysis: ErrorAnalysis) -> dict[str, int]:
     }
 
 
-def _finding(item: Any) -> dict[str, Any]:
-    names = ("missed", "hallucinated", "wrong_laterality", "wrong_severity", "incomplete")
+def _rates(item: FindingErrors) -> tuple[Rate, ...]:
+    return item.missed, item.hallucinated, item.wrong_laterality, item.wrong_severity, item.incomplete
+
+
+def _finding(item: FindingErrors) -> dict[str, Any]:
     return {
         "name": str(item.finding),
         "critical": item.critical,
         "judged": item.judged,
         "prevalence": cell(item.prevalence),
-        "cells": [cell(getattr(item, name)) for name in names],
+        "cells": [cell(rate) for rate in _rates(item)],
     }
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from harness.digests import digest_file
 
@@ -35,7 +35,7 @@ def picture(
         path: the file; None where the study has no picture.
         digest: what the file's SHA-256 must be; None for any.
         size: longest side in pixels.
-        attention: values in [0, 1], shape (h, w), over the picture padded to a square.
+        attention: values in [0, 1], shape (h, w), over the whole picture.
     """
     if path is None:
         return "", "The study has no picture."
@@ -47,9 +47,9 @@ def picture(
             small = _grey(opened)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "", UNREADABLE
-    if attention is not None:
-        small = overlay(ImageOps.pad(small, (size, size), color=0), attention)
     small.thumbnail((size, size))
+    if attention is not None:
+        small = overlay(small, attention)
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(), ""
@@ -65,7 +65,7 @@ def _grey(opened: Image.Image) -> Image.Image:
 
 
 def overlay(grey: Image.Image, attention: NDArray[np.float32]) -> Image.Image:
-    """A square grey picture with the map as an amber glow, outlined at half of its greatest value."""
+    """A grey picture with the map as an amber glow, outlined at half of its greatest value."""
     size = grey.size
     heat = np.asarray(
         Image.fromarray(np.asarray(attention, dtype=np.float32)).resize(size, Image.Resampling.BILINEAR)

@@ -26,7 +26,7 @@ Key = tuple[str, Finding]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Attention:
-    """Maps over the first frontal picture, padded to a square, or why there is none."""
+    """Maps over a picture, in its proportions, or why there is none."""
 
     maps: dict[Key, NDArray[np.float32]]
     """Values in [0, 1], shape (h, w) of the model's choice."""
@@ -56,6 +56,9 @@ def check_explains(run: Path, candidate: Candidate) -> None:
 
 def attend(run: Path, candidate: Candidate, errors: Sequence[Error]) -> Attention:
     """Asks the candidate of a run for its maps of some errors.
+
+    `candidate.explain(study)` gives `findings`, a mapping of finding -> values in [0, 1], shape (h, w), and
+    may give `picture`, the file that they lie over; else that is the study's first frontal picture.
 
     The studies are taken from the run's cohort. A study that is not as it was, an explanation that
     fails or a finding without a map is no error here: the reason stands in `why`.
@@ -92,22 +95,30 @@ def attend(run: Path, candidate: Candidate, errors: Sequence[Error]) -> Attentio
             candidate.prepare()
             prepared = True
         try:
-            explained = dict(candidate.explain(case.study).findings)  # type: ignore[attr-defined]
+            explanation = candidate.explain(case.study)  # type: ignore[attr-defined]
+            explained = dict(explanation.findings)
         except Exception as error:  # a candidate may raise anything; the page is made all the same
             found.why.update(dict.fromkeys(keys, f"its explanation failed ({type(error).__name__})"))
+            continue
+        explains = getattr(explanation, "picture", frontal[0].path)
+        if explains not in [image.path for image in case.study.images]:
+            found.why.update(dict.fromkeys(keys, "it explains a picture that is not the study's"))
             continue
         for key in keys:
             if (usable := _usable(explained.get(key[1]))) is None:
                 found.why[key] = "it gave no usable map of this finding"
             else:
-                found.maps[key], found.pictures[key] = usable, frontal[0].path
+                found.maps[key], found.pictures[key] = usable, explains
     return found
 
 
 def _usable(given: Any) -> NDArray[np.float32] | None:
     if given is None:
         return None
-    values = np.asarray(given, dtype=np.float32)
+    try:
+        values = np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError):
+        return None
     if values.ndim != 2 or not values.size or not ((values >= 0) & (values <= 1)).all():
         return None
     return values

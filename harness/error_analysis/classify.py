@@ -16,6 +16,8 @@ from harness.measures.hallucination_rate import CLAIMS
 from harness.report import CRITICAL, Finding, Laterality, Severity, State
 
 ORDER: Final = tuple(ErrorClass)
+Stated = tuple[Laterality | None, Severity | None]
+_NOTHING: Final[Stated] = (None, None)
 FINDINGS_FIRST: Final = (*CRITICAL, *(finding for finding in CLAIMS if finding not in CRITICAL))
 """The 13 findings, the critical ones first."""
 
@@ -26,8 +28,8 @@ class Compared:
 
     row: int
     finding: Finding
-    reference: tuple[Laterality | None, Severity | None]
-    candidate: tuple[Laterality | None, Severity | None]
+    reference: Stated
+    candidate: Stated
 
     @property
     def both_state(self) -> tuple[bool, bool]:
@@ -159,9 +161,7 @@ def _error(
 ) -> Error:
     column = CLAIMS.index(finding)
     label = COLUMNS[column]
-    true, said = (None, None), (None, None)
-    if compared is not None:
-        true, said = compared.reference, compared.candidate
+    true, said = (compared.reference, compared.candidate) if compared else (_NOTHING, _NOTHING)
     read = material.reader.read
     instead: tuple[Finding, ...] = ()
     if classes[0] is ErrorClass.MISSED:

@@ -22,7 +22,7 @@ def confusion(material: Material) -> tuple[ConfusionRow, ...]:
         positive, missed = material.present[:, own], material.missed[:, own]
         answered = missed & ~failed
         silent = answered & ~any_instead
-        reported = {
+        reported: dict[Finding, int] = {
             other: int((missed & material.unsupported[:, column]).sum())
             for column, other in enumerate(CLAIMS)
         }

@@ -8,6 +8,7 @@ from typing import Final
 
 from harness.error_analysis.classify import FINDINGS_FIRST
 from harness.error_analysis.model import Error, ErrorClass
+from harness.outcome import Status
 
 PER_CLASS: Final = 4
 
@@ -16,14 +17,15 @@ def examples(errors: Sequence[Error], per_class: int = PER_CLASS) -> list[Error]
     """Some errors of each class, critical findings first.
 
     Findings take turns, so that one frequent error does not hide the others; of each finding the
-    studies come in the order of their ids. A study is shown once a class as long as others are left.
+    studies come in the order of their ids, those with a usable report before those without. A study
+    is shown once a class as long as others are left.
     """
-    chosen = []
+    chosen: list[Error] = []
     for kind in ErrorClass:
         own = [error for error in errors if error.error_class is kind]
         for critical in (True, False):
             turns: dict[str, list[Error]] = defaultdict(list)
-            for error in own:
+            for error in sorted(own, key=lambda one: (one.status != Status.OK, one.study_id)):
                 if error.critical is critical:
                     turns[error.finding].append(error)
             chosen += _in_turn(turns, per_class - sum(one.error_class is kind for one in chosen), chosen)

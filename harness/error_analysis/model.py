@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from harness.plain import plain
 from harness.report import Finding, Laterality, Severity
 
 FORMAT = 1
@@ -36,7 +35,7 @@ class ErrorClass(StrEnum):
 SpanKind = Literal["sentence", "mention", "cue", "laterality", "severity"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """Characters [start, end) of a report: findings and impression joined by a line break."""
 
@@ -265,19 +264,5 @@ class ErrorAnalysis:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values without any word of a report; NaN becomes None."""
-        record: dict[str, Any] = _plain(self)
+        record: dict[str, Any] = plain(self)
         return {"format": FORMAT, **record}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -100,7 +100,8 @@ def read_native(path: Path) -> Grey:
     if not np.isfinite(values).all():
         raise CohortError(f"{path}: has values that are no numbers")
     scale = 65535.0 if deep and values.max(initial=0) > 255 else 255.0
-    return np.clip(values / np.float32(scale), 0, 1, dtype=np.float32)
+    grey: Grey = np.clip(values / np.float32(scale), 0, 1, dtype=np.float32)
+    return grey
 
 
 def quality(grey: Grey) -> dict[str, float]:
@@ -134,7 +135,8 @@ def sharpness(grey: Grey) -> float:
         return math.nan
     # Averaging of k x k pixels divides the noise by k; the kernel's squares add up to 20.
     remaining = noise(grey) * max(small.shape) / max(grey.shape)
-    return max(0.0, float(laplacian.var(dtype=np.float64)) - 20 * remaining**2) / variance
+    sharp: float = max(0.0, float(laplacian.var(dtype=np.float64)) - 20 * remaining**2)
+    return sharp / variance
 
 
 def clipping(grey: Grey) -> float:
@@ -142,7 +144,8 @@ def clipping(grey: Grey) -> float:
     height, width = grey.shape
     top, left = round(height * (1 - FIELD) / 2), round(width * (1 - FIELD) / 2)
     field = grey[top : height - top, left : width - left]
-    return _mean((field <= 0) | (field >= 1))
+    clipped: NDArray[np.bool_] = (field <= 0) | (field >= 1)
+    return _mean(clipped)
 
 
 def rotation(grey: Grey) -> float:

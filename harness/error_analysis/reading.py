@@ -58,4 +58,8 @@ def _spans(text: str, mentions: Iterable[Mention]) -> dict[Finding, tuple[Span, 
             own.add(Span(*item.laterality_span, "laterality"))
         if item.severity_span is not None:
             own.add(Span(*item.severity_span, "severity"))
-    return {finding: tuple(sorted(spans)) for finding, spans in found.items()}
+    return {finding: tuple(sorted(spans, key=_outer_first)) for finding, spans in found.items()}
+
+
+def _outer_first(span: Span) -> tuple[int, int, str]:
+    return span.start, -span.end, span.kind

@@ -43,7 +43,7 @@ class Outcome:
 def outcomes_of(material: Material) -> tuple[Outcome, ...]:
     """What may follow picture quality: critical misses first. A failed study has missed everything."""
     critical = [CLAIMS.index(finding) for finding in CRITICAL]
-    invented = material.unsupported.any(axis=1, keepdims=True)
+    invented: Flags = np.asarray(material.unsupported.any(axis=1, keepdims=True))
     return (
         Outcome("critical finding missed", material.missed[:, critical], material.present[:, critical]),
         Outcome("any finding missed", material.missed, material.present),
