@@ -15,9 +15,11 @@ from harness.cli import (
     dossier,
     errors,
     explore,
+    export,
     gate,
     label,
     lock,
+    parity,
     phantom,
     plan,
     report,
@@ -25,7 +27,30 @@ from harness.cli import (
     score,
     sign,
     suite,
+    train,
     verify,
+)
+
+VERBS = (
+    run,
+    gate,
+    compare,
+    report,
+    errors,
+    dossier,
+    sign,
+    verify,
+    explore,
+    check,
+    plan,
+    label,
+    lock,
+    score,
+    train,
+    export,
+    parity,
+    suite,
+    phantom,
 )
 
 EPILOG = """\
@@ -48,24 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (
-        run,
-        gate,
-        compare,
-        report,
-        errors,
-        dossier,
-        sign,
-        verify,
-        explore,
-        check,
-        plan,
-        label,
-        lock,
-        score,
-        suite,
-        phantom,
-    ):
+    for module in VERBS:
         module.add(verbs)
     return root
 
