@@ -60,7 +60,6 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         **derive_from_rows(ledger, suite, packet, processor_of(ledger)),
         **compare_repeats(ledger, packet, folder),
         "errors": without_studies(errors),
-        "lock_findings": lock_findings(ledger),
     }
     missed = [] if public else missed_cards(ledger, suite, errors, open_identifiers(run))
     if public:
@@ -84,7 +83,7 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "analyses": analyses,
         "verdict": verdict,
         "decisions": [{"item": item, "sign": must_be(item).partition(" ")[0]} for item in decisions],
-        "findings": analyses["lock_findings"],
+        "findings": lock_findings(ledger),
         "lock": lock_account(ledger),
         "device_name": f"{packet.device.name} {packet.device.version}"
         if packet.device
