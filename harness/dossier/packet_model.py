@@ -166,7 +166,10 @@ def _slices(suite: Suite, results: dict[str, Any]) -> list[dict[str, Any]]:
     slices = []
     for name in suite.slices:
         own = [item for item in results["estimates"] if (item["slice"] or "").startswith(f"{name}=")]
-        first = {item["slice"]: item for item in reversed(own)}
+        # Of a group whose other values are suppressed, one that is not tells how many studies it has.
+        first = {
+            item["slice"]: item for item in sorted(own, key=lambda item: item["n_studies"] != SUPPRESSED)
+        }
         between = [item for item in results["estimates"] if item["slice"] == name and item["value"] in VALUES]
         slices.append(
             {
