@@ -72,7 +72,8 @@ class LanguageGraph(nn.Module):
         from transformers import DynamicCache
 
         embeddings = torch.cat([prefix, self.language.get_input_embeddings()(input_ids)], dim=1)
-        cache = DynamicCache.from_legacy_cache(tuple(zip(past[::2], past[1::2], strict=True)))
+        layers: Any = tuple(zip(past[::2], past[1::2], strict=True))
+        cache = DynamicCache.from_legacy_cache(layers)
         total, new = attention_mask.shape[1], embeddings.shape[1]
         # The mask is given whole, so that no model's own way of making one is traced.
         last = torch.arange(new)[:, None] + (total - new)
