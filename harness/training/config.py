@@ -74,9 +74,8 @@ class LanguagePart(_Part):
     """Stage 0: a language model that starts from nothing first learns the reports' language.
 
     Text alone, no picture: a tokenizer is made from the training reports, and the model learns to
-    write each report from notes, a random part of its words on what is abnormal in random order,
-    which stand where the projected patches will stand. A published model (LLaMA, BioGPT) can do as
-    much already, and needs no such stage.
+    write each report behind its prompt. A published model (LLaMA, BioGPT) knows the language already
+    and needs no such stage.
     """
 
     vocabulary: Annotated[int, Field(ge=300)]
@@ -88,7 +87,7 @@ class LanguagePart(_Part):
 class StagePart(_Part):
     """One stage."""
 
-    epochs: Annotated[int, Field(ge=0)]
+    epochs: Count
     learning_rate: Rate
 
 

@@ -282,5 +282,5 @@ def refuse_shared_patients(train: ReportDataset, validation: ReportDataset, judg
             )
     if judged is not None and (shared := len(validation.patients() & others[1][1])):
         raise TrainingError(
-            f"{shared:,} patients of the validation split are in the split that is judged too; split by patient"
+            f"{shared:,} patients of the validation split are in the split that is judged too"
         )

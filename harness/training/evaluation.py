@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import nn
 
 from harness.candidates.multimodal.config import LossWeights
 from harness.report import CRITICAL, Finding
-from harness.training.dataset import Batch, ReportDataset
+from harness.training.dataset import ReportDataset
 from harness.training.imbalance import best_thresholds, critical_sensitivity
 
 
@@ -33,7 +32,6 @@ class Standing:
 def evaluate(
     module: nn.Module,
     data: ReportDataset,
-    make: Callable[[Sequence[int]], Batch],
     accelerator: Any,
     weights: LossWeights,
     batch: int,
@@ -43,7 +41,6 @@ def evaluate(
     Args:
         module: a stage's module, from `Batch` to `MultimodalOutput`.
         data: the validation studies.
-        make: indices to a batch.
         accelerator: accelerate's.
         weights: of the loss's terms.
         batch: studies a batch.
@@ -56,7 +53,7 @@ def evaluate(
     sums = np.zeros(5)
     found: list[tuple[int, list[float]]] = []
     for indices in parts[accelerator.process_index :: accelerator.num_processes]:
-        output = module(make(indices.tolist()).to(accelerator.device))
+        output = module(data.batch(indices.tolist()).to(accelerator.device))
         counted = output.report_tokens, output.detection_labels
         for place, (value, number) in enumerate(
             zip((output.report_loss, output.detection_loss), counted, strict=True)

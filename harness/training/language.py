@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import nn
 
 from harness.candidates.multimodal.model import MultimodalOutput, RadiologyMultimodalModel, report_term
-from harness.candidates.multimodal.processor import IGNORED
-from harness.candidates.multimodal.prompts import abnormal
-from harness.training.dataset import Batch, ReportDataset
+from harness.training.dataset import Batch
 
-END, PADDING = "</s>", "<pad>"
-_MOST_NOTES: Final = 64
+END: Final = "</s>"
+PADDING: Final = "<pad>"
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
@@ -42,37 +39,6 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=PADDING, clean_up_tokenization_spaces=False
     )
-
-
-def notes(findings: str, impression: str, rng: np.random.Generator) -> str:
-    """A random share, from none to all, of the words that state something abnormal, in random order."""
-    kept = rng.random()
-    words = abnormal(f"{findings} {impression}").split()
-    chosen = [word for word in words if rng.random() < kept]
-    rng.shuffle(chosen)
-    return " ".join(chosen)
-
-
-def notes_batch(dataset: ReportDataset, indices: Sequence[int], turn: int) -> Batch:
-    """Some studies as text: notes stand before the prompt, where the pictures will stand."""
-    batch = dataset.batch(indices, turn)
-    processor = dataset.processor
-    rows = []
-    for place, index in enumerate(indices):
-        rng = np.random.default_rng([dataset.seed, turn, int(index), 1])
-        reference = dataset.case(int(index)).reference
-        told = notes(reference.findings, reference.impression, rng)
-        prefix = processor.ids(f" {told}")[:_MOST_NOTES] if told else []
-        here = batch.attention_mask[place] == 1
-        ids = torch.cat([torch.tensor(prefix, dtype=torch.long), batch.input_ids[place][here]])
-        answer = torch.cat([torch.full((len(prefix),), IGNORED), batch.labels[place][here]])
-        rows.append((ids, answer))
-    width = max(len(ids) for ids, _ in rows)
-    input_ids = torch.full((len(rows), width), processor.pad)
-    mask, labels = torch.zeros_like(input_ids), torch.full_like(input_ids, IGNORED)
-    for place, (ids, answer) in enumerate(rows):
-        input_ids[place, : len(ids)], labels[place, : len(ids)], mask[place, : len(ids)] = ids, answer, 1
-    return Batch(None, None, batch.view_mask, input_ids, mask, labels, batch.finding_labels)
 
 
 class TextOnly(nn.Module):

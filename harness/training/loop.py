@@ -16,20 +16,21 @@ from harness.candidates.multimodal.model import RadiologyMultimodalModel
 from harness.candidates.multimodal.processor import IGNORED
 from harness.digests import digest_value
 from harness.errors import TrainingError
-from harness.training.config import StagePart, TrainingConfig
-from harness.training.dataset import Batch, ReportDataset
+from harness.training.config import LanguagePart, StagePart, TrainingConfig
+from harness.training.dataset import ReportDataset
 from harness.training.evaluation import evaluate
 from harness.training.history import STAGES, Epoch, History, Tracker
 from harness.training.imbalance import positive_weights
-from harness.training.language import TextOnly, WithPictures, notes_batch
+from harness.training.language import TextOnly, WithPictures
 from harness.training.sampler import Sampler, dealt
 from harness.training.schedule import rate_at
 from harness.training.selection import Score, best_epoch, should_stop
-from harness.training.state import State, load_kept, load_state, save_kept, save_state
+from harness.training.state import TrainingState, load_kept, load_state, save_kept, save_state
 
 if TYPE_CHECKING:
     from harness.run import Progress
 
+Part = StagePart | LanguagePart
 LANGUAGE, PROJECTOR, JOINT = range(3)
 _BETAS: Final = (0.9, 0.98)
 STATE, KEPT = "state.pt", "kept.safetensors"
@@ -114,15 +115,17 @@ class _Training:
             model.config = model.config.changed(positive_weights=weights)
             model.positive_weights.copy_(torch.tensor(weights))
         self.counts = ~torch.from_numpy(train.targets()).isnan()
+        # What decides the numbers: the recipe, the studies, the shapes; not where files lie.
+        apart = {"data", "model", "save_every", "cache_features"}
         self.key = digest_value([
-            config.model_dump(mode="json", exclude={"save_every"}),
+            config.model_dump(mode="json", exclude=apart),
             model.config.model_dump(mode="json"),
             train.digest(),
             validation.digest(),
             self.group,
             shape_of(model),
         ])  # fmt: skip
-        self.state = State()
+        self.state = TrainingState()
 
     def run(self) -> History:
         folder, config = self.folder, self.config
@@ -135,21 +138,15 @@ class _Training:
         extra: dict[str, Any] = {}
         if found is not None:
             self.state, extra = found
-            self.say(f"going on from {STAGES[min(self.state.stage, 2)]} epoch {self.state.epoch + 1}, "
-                     f"step {self.state.step + 1}")  # fmt: skip
+            if self.state.stage < len(STAGES):
+                stage, epoch, step = STAGES[self.state.stage], self.state.epoch + 1, self.state.step + 1
+                self.say(f"going on from {stage}, epoch {epoch}, step {step}")
         self.tracker = None
         if self.main:
             settings = {"seed": config.seed, "studies": len(self.train), "key": self.key}
             self.tracker = Tracker(folder, config.name, settings, self.say, self.state.tracker_run)
             self.state.tracker_run = self.tracker.run
-        language = config.language_pretraining
-        parts = [
-            StagePart(epochs=language.epochs, learning_rate=language.learning_rate)
-            if language
-            else StagePart(epochs=0, learning_rate=0.5),
-            config.projector,
-            config.joint,
-        ]
+        parts = (config.language_pretraining, config.projector, config.joint)
         try:
             while self.state.stage < len(parts):
                 self._stage(self.state.stage, parts[self.state.stage], extra)
@@ -158,8 +155,6 @@ class _Training:
             if self.tracker:
                 self.tracker.end([], failed=True)
             raise
-        if self.state.history.kept is None:
-            raise TrainingError("joint.epochs is 0: no epoch can be kept; set it to 1 or more")
         load_kept(folder / KEPT, self.model)
         self.model.config = self.model.config.changed(thresholds=self.state.thresholds)
         self.model.requires_grad_(False)
@@ -170,11 +165,11 @@ class _Training:
                 self.tracker.end([folder / "history.parquet", folder / "history.svg"])
         return self.state.history
 
-    def _stage(self, stage: int, part: StagePart, extra: dict[str, Any]) -> None:
+    def _stage(self, stage: int, part: Part | None, extra: dict[str, Any]) -> None:
         """One stage, from where the state is to its end."""
         accelerator, state, options = self.accelerator, self.state, self.config.optimiser
         steps = self.sampler.steps
-        if part.epochs:
+        if part is not None:
             train_only(self.model, stage)
             module: nn.Module = (
                 TextOnly(self.model) if stage == LANGUAGE else WithPictures(self.model, stage == JOINT)
@@ -225,7 +220,8 @@ class _Training:
         # Dropout is a function of the position, so that a resumed training needs no generator's state.
         torch.manual_seed(int(digest_value([config.seed, stage, number, process])[:12], 16))
         mine = dealt(studies, process, processes)
-        batches = [self._batch(stage, indices, number // self.sampler.steps) for indices in mine]
+        turn = 1000 * stage + number // self.sampler.steps
+        batches = [self.train.batch(indices, turn) for indices in mine]
         counted = torch.tensor([
             sum(int((batch.labels[:, 1:] != IGNORED).sum()) for batch in batches),
             sum(int(self.counts[indices].sum()) for indices in mine),
@@ -241,47 +237,42 @@ class _Training:
                 part = self.model.share_of_loss(output, tokens, labels, self.group)
                 # Processes' gradients are averaged; the parts are meant to be added.
                 accelerator.backward(part * processes)
-            terms += torch.tensor([
-                float(part.detach()),
-                float(output.report_loss.detach()) * output.report_tokens,
-                float(output.detection_loss.detach()) * output.detection_labels
-                if output.detection_loss is not None else 0.0,
-            ], dtype=torch.float64)  # fmt: skip
-        loss, report, detection = accelerator.reduce(terms.to(torch.float32), "sum").tolist() if (
-            processes > 1) else terms.tolist()  # fmt: skip
+            terms += torch.stack([
+                part.detach(),
+                output.report_loss.detach() * output.report_tokens,
+                part.new_zeros(()) if output.detection_loss is None
+                else output.detection_loss.detach() * output.detection_labels,
+            ]).cpu()  # fmt: skip
+        terms = terms.to(accelerator.device, torch.float32)
+        loss, report, detection = accelerator.reduce(terms, "sum").tolist()
         norm = float(accelerator.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]],
                                                  config.optimiser.clip))  # fmt: skip
         if not math.isfinite(loss) or (accelerator.scaler is None and not math.isfinite(norm)):
             raise TrainingError(
-                f"the {'loss' if not math.isfinite(loss) else 'gradient'} of {STAGES[stage]} step {number + 1} "
+                f"the {'gradient' if math.isfinite(loss) else 'loss'} of {STAGES[stage]} step {number + 1} "
                 f"is not finite: lower that stage's learning_rate, or take precision: float32; "
                 f"{self.folder / STATE} holds the last good state, as far as there is one"
             )
         optimizer.step()
         optimizer.zero_grad()
-        added = {"loss": loss, "report": report, "tokens": tokens, "detection": detection,
-                 "labels": labels if stage == JOINT else 0, "norm": norm if math.isfinite(norm) else 0.0}  # fmt: skip
+        added = {
+            "loss": loss,
+            "report": report,
+            "tokens": tokens,
+            "detection": detection,
+            "labels": labels if stage == JOINT else 0,
+            "norm": norm if math.isfinite(norm) else 0.0,
+        }
         for name, value in added.items():
             self.state.sums[name] = self.state.sums.get(name, 0.0) + value
 
-    def _batch(self, stage: int, indices: Sequence[int], epoch: int) -> Batch:
-        if stage == LANGUAGE:
-            return notes_batch(self.train, indices, epoch)
-        return self.train.batch(indices, 1000 * stage + epoch)
-
-    def _end_of_epoch(self, stage: int, part: StagePart, module: nn.Module, steps: int, rate: float) -> bool:
+    def _end_of_epoch(self, stage: int, part: Part, module: nn.Module, steps: int, rate: float) -> bool:
         """Validates, keeps the epoch if it is the best; returns whether to stop."""
         state, sums = self.state, self.state.sums
-
-        def make(indices: Sequence[int]) -> Batch:
-            if stage == LANGUAGE:
-                return notes_batch(self.validation, indices, 0)
-            return self.validation.batch(indices)
 
         standing = evaluate(
             module,
             self.validation,
-            make,
             self.accelerator,
             self.model.config.loss,
             self.config.optimiser.batch,

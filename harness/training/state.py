@@ -18,7 +18,7 @@ _FORMAT: Final = 1
 
 
 @dataclass(slots=True)
-class State:
+class TrainingState:
     """Where a training is, besides weights and optimiser.
 
     There is no random generator in it: every draw is a function of seed and position.
@@ -49,7 +49,7 @@ def learnt(model: RadiologyMultimodalModel) -> dict[str, torch.Tensor]:
 
 
 def save_state(
-    path: Path, key: str, state: State, model: RadiologyMultimodalModel, extra: dict[str, Any]
+    path: Path, key: str, state: TrainingState, model: RadiologyMultimodalModel, extra: dict[str, Any]
 ) -> None:
     """Writes everything that going on needs, in place in one step.
 
@@ -93,7 +93,9 @@ def save_state(
         ) from None
 
 
-def load_state(path: Path, key: str, model: RadiologyMultimodalModel) -> tuple[State, dict[str, Any]] | None:
+def load_state(
+    path: Path, key: str, model: RadiologyMultimodalModel
+) -> tuple[TrainingState, dict[str, Any]] | None:
     """Puts a saved state's weights into the model; None where there is none.
 
     Raises:
@@ -114,7 +116,7 @@ def load_state(path: Path, key: str, model: RadiologyMultimodalModel) -> tuple[S
         )
     put(model, values["weights"])
     position = values["position"]
-    state = State(
+    state = TrainingState(
         stage=position["stage"],
         epoch=position["epoch"],
         step=position["step"],
@@ -156,5 +158,5 @@ def load_kept(path: Path, model: RadiologyMultimodalModel) -> None:
         put(model, load_file(path))
     except (OSError, SafetensorError, KeyError) as error:
         raise TrainingError(
-            f"{path}: the best epoch's weights are gone or damaged ({error}); remove the folder and train again"
+            f"{path}: the best epoch's weights are gone or damaged ({error}); remove the folder, train again"
         ) from None

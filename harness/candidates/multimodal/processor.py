@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.candidates.multimodal.config import MultimodalConfig, read_config
+from harness.candidates.multimodal.config import IGNORED, MultimodalConfig, read_config
 from harness.candidates.multimodal.prompts import (
     CUT,
     STANDARD,
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-IGNORED: Final = -100
-"""Label of a token that does not count in L_report."""
+__all__ = ["IGNORED", "Encoded", "MultimodalProcessor", "context_length", "load_tokenizer"]
 
 
 @dataclass(frozen=True, slots=True)
