@@ -19,8 +19,8 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
     """Grey values in [0, 1], shape (size, size); aspect kept, the shorter side padded with black.
 
     Raises:
-        CohortError: the file is missing, truncated or not a picture, has a side of one pixel, or
-            holds values that are no numbers.
+        CohortError: the file is missing, truncated or not a picture, has a side of one pixel (or of
+            none, once scaled), or holds values that are no numbers.
     """
     # The PDF engine sets this for the whole process; a picture cut short must not pass as grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -28,7 +28,8 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
         with Pillow.open(path) as picture:
             # A 16-bit picture must be scaled, not clipped, on its way to grey values.
             deep = picture.mode.startswith(("I", "F"))
-            if min(picture.size) < 2:
+            left, top, right, bottom = content_box(*picture.size, size)
+            if min(*picture.size, right - left + 1, bottom - top + 1) < 2:
                 raise CohortError(
                     f"{path}: {picture.width} x {picture.height} pixels are no radiograph; fetch it again or "
                     "leave the study out"
@@ -58,7 +59,7 @@ def content_box(width: int, height: int, size: int) -> tuple[int, int, int, int]
     In pixels of the square, right and bottom not included.
     """
     # As ImageOps.pad: scaled to fit, then set in the middle.
-    across = size if width >= height else max(1, round(width / height * size))
-    down = size if height >= width else max(1, round(height / width * size))
+    across = size if width >= height else round(width / height * size)
+    down = size if height >= width else round(height / width * size)
     left, top = round((size - across) * 0.5), round((size - down) * 0.5)
     return left, top, left + across, top + down

@@ -22,9 +22,14 @@ from harness.pixels import content_box
 from harness.report import INDEX, Finding
 
 Method = Literal["gradient", "attention"]
-"""gradient: attention weighted by the gradient of what is explained, through all layers (Chefer et
-al., ICCV 2021, after Grad-CAM, Selvaraju et al., ICCV 2017). attention: attention alone; for a
-finding, its rollout from the CLS token (Abnar & Zuidema, ACL 2020), the same for every finding."""
+"""attention: how much attention a patch gets. For a finding, its rollout from the CLS token through
+all layers (Abnar & Zuidema, ACL 2020), the same for every finding; for a sentence, the mean over
+layers and heads of what the positions that wrote it pay.
+
+gradient: that, times how much of the logit (of a finding) or log probability (of a sentence) hangs
+on the patch's token z to first order: |z| |gradient at z|, which bounds gradient x input (Shrikumar
+et al., ICML 2017). As Grad-CAM does (Selvaraju et al., ICCV 2017), it looks inside the network, at
+the encoder's middle layer: the last one's tokens no longer belong to their patch alone."""
 Map = NDArray[np.float32]
 
 _COLOUR: Final = (230, 159, 0)
@@ -91,20 +96,21 @@ def finding_maps(
         method: see `Method`.
     """
     there = [place for place, shown in enumerate(view_mask.tolist()) if shown]
-    grid = model.config.grid
+    row, grid = there.index(slot), model.config.grid
     with torch.enable_grad(), _attentions_of(model.vision):
         # The encoder's weights are frozen: the graph begins at the pixels.
         pixels = model.planes(images[there].to(model.device)).detach().requires_grad_()
-        output = model.vision(pixel_values=pixels, output_attentions=True)
+        output = model.vision(pixel_values=pixels, output_attentions=True, output_hidden_states=True)
         logits = model.head(output.last_hidden_state[:, 0].to(model.head.weight.dtype).mean(dim=0))
-        row = there.index(slot)
+        attended = rollout([layer[row] for layer in output.attentions])[0, 1:]
+        tokens = output.hidden_states[len(output.attentions) // 2]
         found = {}
         for finding in findings:
-            gradients = None
+            relevance = attended
             if method == "gradient":
-                gradients = torch.autograd.grad(logits[INDEX[finding]], output.attentions, retain_graph=True)
-            relevance = propagated(output.attentions, gradients, row)
-            found[finding] = relevance[0, 1:].reshape(grid, grid).float().cpu().numpy()
+                (gradient,) = torch.autograd.grad(logits[INDEX[finding]], tokens, retain_graph=True)
+                relevance = attended * hanging(tokens[row, 1:], gradient[row, 1:])
+            found[finding] = relevance.reshape(grid, grid).float().cpu().numpy()
         return found
 
 
@@ -120,8 +126,7 @@ def sentence_maps(
 ) -> list[NDArray[np.float32]]:
     """What each sentence drew from the patches of one view, by the language model: (grid, grid) each.
 
-    The rows that count are those of the positions from which a sentence's tokens were written. By
-    "gradient", of the sum of their log probabilities; by "attention", the mean over layers and heads.
+    The rows that count are those of the positions from which a sentence's tokens were written.
 
     Args:
         model: in evaluation mode.
@@ -149,41 +154,38 @@ def sentence_maps(
         start = embeddings.shape[1] - len(tokens) - 1  # from here the first token was written
         steps = torch.arange(len(tokens), device=model.device)
         told = output.logits[0, start:-1].float().log_softmax(dim=-1)[steps, answer[0]]
+        table = torch.stack([layer[0].detach().float().mean(dim=0) for layer in output.attentions]).mean(
+            dim=0
+        )
+        own = slice(slot * grid**2, (slot + 1) * grid**2)
         maps = []
         for group in groups:
-            rows = [start + place for place in group]
+            relevance = table[[start + place for place in group], own].mean(dim=0)
             if method == "gradient":
-                gradients = torch.autograd.grad(told[list(group)].sum(), output.attentions, retain_graph=True)
-                table = propagated(output.attentions, gradients, 0)
-            else:
-                table = torch.stack([layer[0].mean(dim=0) for layer in output.attentions]).mean(dim=0)
-            patches = table[rows, slot * grid**2 : (slot + 1) * grid**2].mean(dim=0)
-            maps.append(patches.detach().reshape(grid, grid).float().cpu().numpy())
+                said = told[list(group)].sum()
+                (gradient,) = torch.autograd.grad(said, embeddings, retain_graph=True)
+                relevance = relevance * hanging(embeddings[0, own], gradient[0, own])
+            maps.append(relevance.reshape(grid, grid).cpu().numpy())
         return maps
 
 
-def propagated(
-    attentions: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor] | None, row: int
-) -> torch.Tensor:
-    """Relevance of each token to each, (n, n), through all layers.
-
-    With gradients R <- R + mean over heads of max(0, gradient x attention) R; without, R <- (A + 1) / 2 R.
+def rollout(attentions: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Attention of each token to each through all layers, (n, n), half of each layer's passing it by.
 
     Args:
-        attentions: of each layer, (batch, heads, n, n).
-        gradients: of the same shapes.
-        row: which of the batch.
+        attentions: of each layer, (heads, n, n).
     """
     size = attentions[0].shape[-1]
-    relevance = torch.eye(size, device=attentions[0].device)
-    for place, attention in enumerate(attentions):
-        heads = attention[row].detach().float()
-        if gradients is None:
-            relevance = (heads.mean(dim=0) @ relevance + relevance) / 2
-        else:
-            weighted = (gradients[place][row].float() * heads).clamp(min=0).mean(dim=0)
-            relevance = relevance + weighted @ relevance
-    return relevance
+    whole = torch.eye(size, device=attentions[0].device)
+    for heads in attentions:
+        whole = (heads.detach().float().mean(dim=0) @ whole + whole) / 2
+    return whole
+
+
+def hanging(tokens: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """|z| |gradient at z| of each token: (n, d), (n, d) to (n,)."""
+    product: torch.Tensor = tokens.detach().norm(dim=-1) * gradient.norm(dim=-1)
+    return product.float()
 
 
 def in_picture(patches: NDArray[np.float32], place: Place, size: int) -> Map:

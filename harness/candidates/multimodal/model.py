@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,15 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from harness.candidates.multimodal.config import MultimodalConfig, checked_config
+from harness.candidates.multimodal.losses import (
+    MultimodalOutput,
+    detection_term,
+    report_term,
+    share_of_loss,
+    squared_norm,
+)
 from harness.candidates.multimodal.parts import (
-    language_config,
+    check_fit,
     load_language,
     load_vision,
     new_language,
@@ -26,34 +32,13 @@ from harness.candidates.multimodal.parts import (
     plain,
     with_adapters,
 )
-from harness.candidates.multimodal.processor import IGNORED
 from harness.errors import CandidateError
 from harness.report import FINDINGS, INDEX
 
 if TYPE_CHECKING:
     from harness.candidates.multimodal.generation import Generated
 
-
-@dataclass(frozen=True, slots=True)
-class MultimodalOutput:
-    """What `forward` gives. A loss is None where its labels were not given."""
-
-    logits: torch.Tensor
-    """Of the text positions, shape (batch, sequence, vocabulary)."""
-    label_logits: torch.Tensor
-    """Shape (batch, 14), in the order of `FINDINGS`."""
-    loss: torch.Tensor | None = None
-    """The weighted sum of the terms that are there."""
-    report_loss: torch.Tensor | None = None
-    """L_report: cross entropy in nats, mean over the counted tokens; 0 where none counts."""
-    detection_loss: torch.Tensor | None = None
-    """L_detect: binary cross entropy in nats, mean over the counted labels; 0 where none counts."""
-    projector_penalty: torch.Tensor | None = None
-    """||theta_proj||^2, weights and biases of the projection."""
-    report_tokens: int = 0
-    """Tokens that counted in L_report."""
-    detection_labels: int = 0
-    """Labels that counted in L_detect."""
+__all__ = ["MultimodalOutput", "Projector", "RadiologyMultimodalModel", "report_term"]
 
 
 class Projector(nn.Module):
@@ -91,7 +76,7 @@ class RadiologyMultimodalModel(nn.Module):
         self.config = config
         self.vision = new_vision(config.vision) if vision is None else vision
         self.language = new_language(config.language) if language is None else language
-        self._fits()
+        check_fit(self.vision, self.language, config)
         if config.lora is not None:
             self.language = with_adapters(self.language, config.lora)
         self.projector = Projector(
@@ -99,6 +84,7 @@ class RadiologyMultimodalModel(nn.Module):
         )
         self.head = nn.Linear(self.vision.config.hidden_size, len(FINDINGS))
         weights = config.positive_weights or [1.0] * len(FINDINGS)
+        self.positive_weights: torch.Tensor
         self.register_buffer("positive_weights", torch.tensor(weights), persistent=False)
         self.vision.requires_grad_(False)
         self.vision.eval()
@@ -136,27 +122,6 @@ class RadiologyMultimodalModel(nn.Module):
                 model.head.weight[INDEX[finding]] = weight
                 model.head.bias[INDEX[finding]] = bias
         return model
-
-    def _fits(self) -> None:
-        """Compares given parts with the configuration.
-
-        Raises:
-            CandidateError: a size differs.
-        """
-        have, want = self.vision.config, new_config(self.config.vision)
-        for name in ("hidden_size", "image_size", "patch_size", "num_channels", "num_hidden_layers"):
-            if getattr(have, name) != getattr(want, name):
-                raise CandidateError(
-                    f"the vision encoder's {name} is {getattr(have, name)} and the configuration says "
-                    f"{getattr(want, name)}; set vision.{name} to the encoder's, or take another encoder"
-                )
-        have, want = self.language.config, language_config(self.config.language)
-        for name in ("model_type", "hidden_size", "vocab_size", "num_hidden_layers"):
-            if getattr(have, name) != getattr(want, name):
-                raise CandidateError(
-                    f"the language model's {name} is {getattr(have, name)} and the configuration says "
-                    f"{getattr(want, name)}; set language.{name} to the model's, or take another model"
-                )
 
     def takes(self, option: str) -> bool:
         """Whether the language model's forward has a parameter of this name."""
@@ -293,7 +258,7 @@ class RadiologyMultimodalModel(nn.Module):
         if labels is None and finding_labels is None:
             return MultimodalOutput(logits, label_logits)
         weights = self.config.loss
-        penalty = self.projector_penalty()
+        penalty = squared_norm(self.projector)
         loss = weights.projector * penalty
         report_loss = detection_loss = None
         report_tokens = detection_labels = 0
@@ -301,7 +266,9 @@ class RadiologyMultimodalModel(nn.Module):
             report_loss, report_tokens = report_term(logits, labels)
             loss = loss + weights.report * report_loss
         if finding_labels is not None:
-            detection_loss, detection_labels = self.detection_term(label_logits, finding_labels)
+            detection_loss, detection_labels = detection_term(
+                label_logits, finding_labels, self.config.targets(), self.positive_weights
+            )
             loss = loss + weights.detection * detection_loss
         return MultimodalOutput(
             logits, label_logits, loss, report_loss, detection_loss, penalty, report_tokens, detection_labels
@@ -351,67 +318,14 @@ class RadiologyMultimodalModel(nn.Module):
         logits: torch.Tensor = output.logits[:, -keep:]
         return logits
 
-    # Losses
-
-    def detection_term(
-        self, label_logits: torch.Tensor, finding_labels: torch.Tensor
-    ) -> tuple[torch.Tensor, int]:
-        """L_detect and how many labels counted, by the configuration's policies.
-
-        With positive weights w: mean of -(w y log p + (1 - y) log(1 - p)).
-
-        Raises:
-            CandidateError: a code that is no `State`, or another shape.
-        """
-        if finding_labels.shape != label_logits.shape:
-            raise CandidateError(
-                f"finding_labels have shape {tuple(finding_labels.shape)}, not {tuple(label_logits.shape)}"
-            )
-        targets = torch.full(label_logits.shape, torch.nan, device=label_logits.device)
-        known = torch.zeros_like(targets, dtype=torch.bool)
-        for state, target in self.config.targets().items():
-            here = finding_labels == int(state)
-            known |= here
-            if target is not None:
-                targets[here] = target
-        if not bool(known.all()):
-            raise CandidateError("finding_labels hold codes that are no harness.report.State")
-        counts = ~targets.isnan()
-        number = int(counts.sum())
-        losses = F.binary_cross_entropy_with_logits(
-            label_logits.float(), targets.nan_to_num(), pos_weight=self.positive_weights, reduction="none"
-        )
-        return torch.where(counts, losses, 0.0).sum() / max(number, 1), number
-
-    def projector_penalty(self) -> torch.Tensor:
-        """||theta_proj||^2."""
-        squares = [parameter.float().square().sum() for parameter in self.projector.parameters()]
-        return torch.stack(squares).sum()
-
     def share_of_loss(
         self, output: MultimodalOutput, report_tokens: int, detection_labels: int, batches: int
     ) -> torch.Tensor:
-        """A micro-batch's part of the loss of a whole batch; the parts add up to it exactly.
+        """A micro-batch's part of the loss of a whole batch, by the configuration's weights.
 
-        The mean over tokens of a whole batch is not the mean of its micro-batches' means, so each
-        is weighted by what it counted, and the penalty, which is there once, is divided.
-
-        Args:
-            output: of the micro-batch.
-            report_tokens: counted tokens of the whole batch.
-            detection_labels: counted labels of the whole batch.
-            batches: micro-batches in it.
+        See `losses.share_of_loss`.
         """
-        weights = self.config.loss
-        if output.projector_penalty is None:
-            raise CandidateError("a loss needs labels")
-        part = weights.projector * output.projector_penalty / batches
-        if output.report_loss is not None:
-            part = part + weights.report * output.report_loss * (output.report_tokens / max(report_tokens, 1))
-        if output.detection_loss is not None:
-            share = output.detection_labels / max(detection_labels, 1)
-            part = part + weights.detection * output.detection_loss * share
-        return part
+        return share_of_loss(self.config.loss, output, report_tokens, detection_labels, batches)
 
     # Reports and files
 
@@ -486,26 +400,3 @@ class RadiologyMultimodalModel(nn.Module):
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters that receive a gradient as things stand."""
         return ((name, value) for name, value in self.named_parameters() if value.requires_grad)
-
-
-def new_config(values: Mapping[str, Any]) -> Any:
-    """A `transformers.ViTConfig` from plain values."""
-    from transformers import ViTConfig
-
-    return ViTConfig(**values)
-
-
-def report_term(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """L_report and how many tokens counted: each token is foretold by the position before it.
-
-    Raises:
-        CandidateError: labels of another shape than the text.
-    """
-    if labels.shape != logits.shape[:2]:
-        raise CandidateError(f"labels have shape {tuple(labels.shape)}, not {tuple(logits.shape[:2])}")
-    following = labels[:, 1:]
-    number = int((following != IGNORED).sum())
-    total = F.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), following.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    return total / max(number, 1), number

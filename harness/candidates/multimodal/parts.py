@@ -6,17 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from harness.candidates.multimodal.config import LoraConfig
+from harness.candidates.multimodal.config import LoraConfig, MultimodalConfig
 from harness.errors import CandidateError
 from harness.report import FINDINGS, Finding
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+PICKLES: Final = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+_SIZES: Final = {
+    "vision": ("hidden_size", "image_size", "patch_size", "num_channels", "num_hidden_layers"),
+    "language": ("model_type", "hidden_size", "vocab_size", "num_hidden_layers"),
+}
 
 
 @dataclass(slots=True)
@@ -124,6 +128,27 @@ def load_language(source: str | Path) -> Any:
     return _pretrained(AutoModelForCausalLM, source)
 
 
+def check_fit(vision: Any, language: Any, config: MultimodalConfig) -> None:
+    """Compares parts with the configuration that they are put together by.
+
+    Raises:
+        CandidateError: a size differs.
+    """
+    from transformers import ViTConfig
+
+    parts = (
+        ("vision", "vision encoder", vision.config, ViTConfig(**config.vision)),
+        ("language", "language model", language.config, language_config(config.language)),
+    )
+    for section, part, have, want in parts:
+        for name in _SIZES[section]:
+            if getattr(have, name) != getattr(want, name):
+                raise CandidateError(
+                    f"the {part}'s {name} is {getattr(have, name)} and the configuration says "
+                    f"{getattr(want, name)}; set {section}.{name} to the {part}'s, or take another"
+                )
+
+
 def with_adapters(language: nn.Module, lora: LoraConfig) -> Any:
     """The language model with low-rank adapters; its own weights are frozen by peft.
 
@@ -142,7 +167,7 @@ def with_adapters(language: nn.Module, lora: LoraConfig) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return peft.get_peft_model(language, settings)  # type: ignore[arg-type]
+        return peft.get_peft_model(language, settings)
     except ValueError as error:
         raise CandidateError(f"lora.target_modules: {_first(error)}") from None
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 
 from harness.candidates.multimodal.config import MultimodalConfig, read_config
+from harness.candidates.multimodal.losses import IGNORED
 from harness.candidates.multimodal.prompts import (
     CUT,
     STANDARD,
@@ -24,8 +25,7 @@ from harness.pixels import read_pixels
 from harness.report import Finding
 from harness.study import Image, Study
 
-IGNORED: Final = -100
-"""Label of a token that does not count in L_report."""
+__all__ = ["IGNORED", "Encoded", "MultimodalProcessor", "context_length", "load_tokenizer"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ _REGIONS: Final = MappingProxyType(
             Finding.ATELECTASIS,
         ),
         "Pleura": (Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION, Finding.PLEURAL_OTHER),
-        "Heart and mediastinum": (Finding.CARDIOMEGALY, Finding.ENLARGED_CARDIOMEDIASTINUM),
+        "Heart": (Finding.CARDIOMEGALY,),
+        "Mediastinum": (Finding.ENLARGED_CARDIOMEDIASTINUM,),
         "Bones": (Finding.FRACTURE,),
         "Devices": (Finding.SUPPORT_DEVICES,),
     }

@@ -57,6 +57,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     for sentence in sentences(text):
         if not numbered:
             starts.append(sentence.starts[0])
-        numbered = not any(char.isalpha() for word in sentence.words for char in word)
+        words = sentence.words
+        numbered = words[-1].isdigit() and (len(words) == 1 or words[-2] == ":")
     ends = [*starts[1:], len(text)]
     return [(start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=False)]

@@ -80,7 +80,7 @@ def test_the_same_tokens_as_transformers(kind, beams):
             if scores is not None:
                 assert [answer.score for answer in found] == pytest.approx(scores, rel=1e-4)
             ended += sum(answer.finished for answer in found)
-    assert ended > 10  # texts that end by themselves are among them
+    assert ended > 0  # texts that end by themselves are among them
 
 
 @pytest.mark.parametrize("kind", ["llama", "biogpt"])

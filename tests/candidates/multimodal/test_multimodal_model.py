@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, ViTConfig, ViTModel
 
+from harness.candidates.multimodal.losses import detection_term
 from harness.candidates.multimodal.model import RadiologyMultimodalModel
 from harness.candidates.template import VitClassifier
 from harness.data_files import data_path
@@ -106,7 +107,7 @@ def test_label_policies(uncertain, blank, counted, positive):
     codes = torch.full((1, 14), int(State.NOT_COVERED))
     codes[0, :4] = torch.tensor([State.POSITIVE, State.NEGATIVE, State.UNCERTAIN, State.NOT_MENTIONED])
     logits = torch.full((1, 14), 2.0)
-    loss, number = model.detection_term(logits, codes)
+    loss, number = detection_term(logits, codes, model.config.targets(), model.positive_weights)
     assert number == counted
     by_hand = (positive * np.log1p(np.exp(-2)) + (counted - positive) * np.log1p(np.exp(2))) / counted
     assert loss.item() == pytest.approx(by_hand, rel=1e-6)
