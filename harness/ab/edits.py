@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,10 +53,7 @@ def edit_distances(drafts: Sequence[str], finals: Sequence[str]) -> NDArray[np.f
 def edits(draft: str, final: str) -> list[Edit]:
     """The phrases that differ, in the order of the text; case and punctuation do not count."""
     one, other = TOKENIZER(draft), TOKENIZER(final)
-    codes = SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
-    return [
-        Edit(" ".join(one[i:j]), " ".join(other[k:m])) for tag, i, j, k, m in codes if tag != "equal"
-    ]
+    return [Edit(" ".join(one[i:j]), " ".join(other[k:m])) for same, i, j, k, m in _blocks(one, other) if not same]
 
 
 def frequent(drafts: Sequence[str], finals: Sequence[str], longest: int = 8) -> Counter[Edit]:
@@ -85,8 +82,8 @@ def marked(draft: str, final: str) -> list[Piece]:
     one, other = draft.split(), final.split()
     keys = [[word.lower().strip(".,;:") for word in words] for words in (one, other)]
     pieces: list[Piece] = []
-    for tag, i, j, k, m in SequenceMatcher(None, *keys, autojunk=False).get_opcodes():
-        if tag == "equal":
+    for same, i, j, k, m in _blocks(*keys):
+        if same:
             pieces.append(Piece(" ".join(other[k:m]), "same"))
         else:
             if j > i:
@@ -96,3 +93,21 @@ def marked(draft: str, final: str) -> list[Piece]:
     return pieces
 
 
+
+
+def _blocks(one: Sequence[str], other: Sequence[str]) -> list[tuple[bool, int, int, int, int]]:
+    """Alike or not, and the places in both, of the stretches of two texts.
+
+    What is put in or taken out lies as far to the left as it can: after "no effusion" comes "[no
+    fracture]", not "no [fracture no] nodule", which is the same change.
+    """
+    blocks: list[list[Any]] = [list(code) for code in SequenceMatcher(None, one, other, autojunk=False).get_opcodes()]
+    blocks.append(["equal", len(one), len(one), len(other), len(other)])
+    for before, block, after in zip(blocks, blocks[1:], blocks[2:], strict=False):
+        text, begin, end = (other, 3, 4) if block[0] == "insert" else (one, 1, 2)
+        if block[0] in ("insert", "delete") and before[0] == after[0] == "equal":
+            while before[2] > before[1] and text[block[begin] - 1] == text[block[end] - 1]:
+                for part, places in ((before, (2, 4)), (block, (1, 2, 3, 4)), (after, (1, 3))):
+                    for place in places:
+                        part[place] -= 1
+    return [(tag == "equal", i, j, k, m) for tag, i, j, k, m in blocks if j > i or m > k]

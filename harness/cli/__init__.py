@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import check, compare, gate, label, lock, phantom, plan, report, run, score, suite
+from harness.cli import ab, check, compare, gate, label, lock, phantom, plan, report, run, score, suite
 
 EPILOG = """\
 exit codes:
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (run, gate, compare, report, check, plan, label, lock, score, suite, phantom):
+    for module in (run, gate, compare, report, check, plan, ab, label, lock, score, suite, phantom):
         module.add(verbs)
     return root
 

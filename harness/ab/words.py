@@ -1,0 +1,153 @@
+"""The outcome in sentences a clinical lead reads without a statistician."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from harness.ab.decide import Endpoint, Outcome
+from harness.ab.design import EndpointName
+from harness.status import Status
+
+LABELS: Final[dict[EndpointName, str]] = {
+    "rating": "Rating of drafts (1 to 5)",
+    "edit_distance": "Words changed before signing",
+    "critical_sensitivity": "Critical findings reported",
+    "turnaround": "Turnaround",
+}
+_BETTER: Final = {
+    "rating": "readers rated its drafts higher",
+    "edit_distance": "its drafts needed fewer changes",
+    "critical_sensitivity": "it reported more critical findings",
+    "turnaround": "reports were signed sooner",
+}
+_WORSE: Final = {
+    "rating": "readers rated its drafts lower",
+    "edit_distance": "its drafts needed more changes",
+    "critical_sensitivity": "it missed more critical findings",
+    "turnaround": "reports were signed later",
+}
+_LOSS: Final = {
+    "rating": "a lower rating",
+    "edit_distance": "more editing",
+    "critical_sensitivity": "more missed critical findings",
+    "turnaround": "a longer turnaround",
+}
+
+
+def amount(name: EndpointName, value: float | None, sign: bool = False) -> str:
+    """A value in the endpoint's own unit; a dash where there is none."""
+    if value is None:
+        return "–"
+    plus = "+" if sign else ""
+    if name == "rating":
+        text = f"{value:{plus}.2f}"
+    elif name == "turnaround":
+        text = f"{value:{plus}.1f} min"
+    else:
+        text = f"{100 * value:{plus}.1f}{' points' if sign else '%'}"
+    return text.replace("-", "−")
+
+
+def difference(item: Endpoint) -> str:
+    """`+0.27 (+0.22 to +0.33)`."""
+    if item.low is None or item.high is None:
+        return amount(item.name, item.difference, sign=True)
+    low, high = (amount(item.name, end, sign=True).partition(" ")[0] for end in (item.low, item.high))
+    return f"{amount(item.name, item.difference, sign=True)} ({low} to {high})"
+
+
+def margin(item: Endpoint) -> str:
+    """The loss that would still do: `−0.20`."""
+    return amount(item.name, -item.sign * item.margin, sign=True)
+
+
+def against(item: Endpoint) -> str:
+    """`(3.80 against 3.53)`."""
+    return f"({amount(item.name, item.challenger)} against {amount(item.name, item.current)})"
+
+
+def finding(item: Endpoint) -> str:
+    """What was found of one endpoint, in a few words."""
+    return {
+        "better": "Better",
+        "worse": "Worse",
+        "worse by more than the margin": "Worse than the margin allows",
+        "not worse": "Not worse",
+        "open": "Not excluded: worse than the margin allows" if item.low is not None else "Not decided",
+        "undefined": "Could not be judged",
+    }[item.finding]
+
+
+def conclusion(outcome: Outcome) -> str:
+    """One sentence."""
+    name = outcome.design.arms.challenger
+    if outcome.status is Status.PASS:
+        better = [f"{_BETTER[item.name]} {against(item)}" for item in outcome.endpoints if item.finding == "better"]
+        return f"Promote {name}: {listed(better)}, and nothing was lost beyond its margin, critical findings included."
+    failed = [item for item in outcome.endpoints if item.status is Status.FAIL]
+    if outcome.status is Status.FAIL:
+        if not failed:
+            return f"Do not promote {name}: it lost nothing beyond its margins, but nothing was shown to be better."
+        return f"Do not promote {name}: {listed([_against_it(item) for item in failed])}."
+    # What speaks of patients' safety first.
+    undecided = sorted(
+        (item for item in outcome.endpoints if item.status is Status.NOT_EVALUATED),
+        key=lambda item: item.name != "critical_sensitivity",
+    )
+    causes = [_against_it(item) for item in undecided]
+    broken = [item.name for item in outcome.checks if item.status is not Status.PASS]
+    if broken:
+        causes.append(f"the data do not pass {len(broken)} of {len(outcome.checks)} checks of the experiment itself")
+    if not causes:
+        causes.append("nothing was shown to be better so far")
+    more = "" if outcome.look.fraction >= 1 else " Go on to the planned number of studies."
+    return f"No decision on {name}, which must not be promoted on these data: {listed(causes)}.{more}"
+
+
+def _against_it(item: Endpoint) -> str:
+    if item.finding in ("worse", "worse by more than the margin"):
+        beyond = ", by more than the margin" if item.finding != "worse" else ""
+        return f"{_WORSE[item.name]} {against(item)}{beyond}"
+    if item.finding == "undefined":
+        return f"{LABELS[item.name].partition(' (')[0].lower()} could not be judged ({item.reason.partition(':')[0]})"
+    return f"{_LOSS[item.name]} beyond the margin of {margin(item)} cannot be excluded"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def cautions(outcome: Outcome) -> list[str]:
+    """What the data do not show, for the page's last section and the terminal."""
+    design = outcome.design
+    found = []
+    for part in outcome.heterogeneity:
+        label = LABELS[part.endpoint].partition(" (")[0].lower()
+        sign = next(item.sign for item in outcome.endpoints if item.name == part.endpoint)
+        ends = [(item.high if sign > 0 else item.low) for item in part.groups]
+        against_it = sum(end is not None and sign * end < 0 for end in ends)
+        if part.p_value is not None and part.p_value < 0.01:
+            found.append(f"The effect on {label} differs between {part.by}s (p = {part.p_value:.2g}): the average "
+                         "does not speak for each of them.")  # fmt: skip
+        if against_it:
+            found.append(f"For {against_it} of {len(part.groups)} {part.by}s {label} was worse with the challenger "
+                         "(95% interval, not adjusted for so many looks).")  # fmt: skip
+    if outcome.readers == 1:
+        found.append("One reader rated everything: nothing is known of other readers.")
+    elif outcome.readers < 5:
+        found.append(f"Only {outcome.readers} readers took part; others may see it differently.")
+    if not any(part.by == "site" for part in outcome.heterogeneity):
+        found.append("The data name fewer than two sites; nothing is known of others.")
+    if not design.blinded:
+        found.append("Readers knew, or could know, which model wrote the draft; ratings may follow what they expected.")
+    found += [
+        "Ratings are opinions on drafts. That patients fare better is not shown by them.",
+        "Critical findings are those of the adjudicators; what they missed too is counted nowhere.",
+        "Findings that are not on the design's list of critical ones were not judged for safety.",
+        "Rare errors: fewer than about 3 in "
+        f"{outcome.studies:,} studies may not have occurred here at all (rule of three, 95%).",
+        "This is the comparison of two models. It does not replace the regulatory suite of the model itself.",
+    ]
+    return found
