@@ -106,7 +106,7 @@ def missing_check(missing: list[Missing], design: Design) -> list[Check]:
         elif p < MISMATCH:
             problem = f"; one arm lacks more than the other (p = {p:.2g})"
         checks.append(
-            Check(f"Missing values: {label}", Status.FAIL if problem else Status.PASS, f"{words}{problem}", p)
+            Check(f"Missing: {label}", Status.FAIL if problem else Status.PASS, f"{words}{problem}", p)
         )
     return checks
 

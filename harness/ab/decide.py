@@ -13,7 +13,7 @@ from harness.ab.checks import Check, Missing, blinding, missing_check, missing_v
 from harness.ab.design import ENDPOINTS, Design, EndpointName
 from harness.ab.effects import Effect, Positives, effects, positives, tables
 from harness.ab.ratings import Ratings
-from harness.ab.robustness import Alternative, Heterogeneity, alternatives, heterogeneity
+from harness.ab.robustness import WORST_CASE, Alternative, Heterogeneity, alternatives, heterogeneity
 from harness.comparison.looks import Look, take_look
 from harness.report import Finding
 from harness.status import Status, finite
@@ -136,7 +136,7 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
         blinding(ratings, design, means["rating"]),
     ]
     others = alternatives(means, found, design, 1 - loss.level if loss.level else 0.95)
-    worst = {item.endpoint: item for item in others if item.analysis.startswith("Missing")}
+    worst = {item.endpoint: item for item in others if item.analysis == WORST_CASE}
     endpoints = tuple(
         _decide(effect_of[name], design, superiority, loss, worst.get(name)) for name in ENDPOINTS
     )

@@ -91,6 +91,7 @@ def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:
         ),
         "edits": [_edits(name, np.flatnonzero(rows), ratings) for name, rows in arms],
         "examples": _examples(ratings),
+        "kinds": list(dict.fromkeys(part.by for part in outcome.heterogeneity)),
         "cautions": words.cautions(outcome),
     }
 

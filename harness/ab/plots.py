@@ -24,7 +24,7 @@ RATED: Final = ("#a83a10", "#d98b6a", "#d9dee3", "#7ba3c4", "#2f5672")
 
 def endpoints(items: Sequence[Endpoint]) -> str:
     """A forest plot in units of each endpoint's margin: right is better, beyond -1 is too much of a loss."""
-    width, left, right, top, line = 680, 176, 166, 44, 50
+    width, left, right, top, line = 680, 176, 166, 28, 50
     plot, height = width - left - right, top + line * len(items) + 24
     ends = [abs(item.sign * end / item.margin) for item in items for end in (item.low, item.high) if end is not None]
     reach = min(5.0, max(2.0, math.ceil(max(ends, default=2.0))))
@@ -38,8 +38,8 @@ def endpoints(items: Sequence[Endpoint]) -> str:
         _box(x(-1), top - 8, x(reach) - x(-1), bottom - top + 8, "#eef5f5"),
         _line(x(0), top - 8, x(0), bottom, INK, 0.9),
         _line(x(-1), top - 8, x(-1), bottom, BAD, 1.3, "4 3"),
-        _text(x(-1), top - 14, "margin", BAD, 8.5, "middle"),
-        _text(x(0) + 2, top - 14, "no difference", INK, 8.5, "start"),
+        _text(x(-1), top - 13, "margin", BAD, 8.5, "middle"),
+        _text(x(0) + 2, top - 13, "no difference", INK, 8.5, "start"),
         _text(x(-reach), bottom + 15, "← challenger worse", MUTED, 8.5, "start"),
         _text(x(reach), bottom + 15, "challenger better →", MUTED, 8.5, "end"),
     ]
@@ -59,8 +59,7 @@ def endpoints(items: Sequence[Endpoint]) -> str:
         else:
             parts.append(f'<circle cx="{x(item.sign * item.difference / item.margin):.1f}" cy="{y:.1f}" r="4.6" '
                          f'fill="{shade}" stroke="#fff" stroke-width="1.2"/>')  # fmt: skip
-        word = finding(item) if item.finding != "open" else "Not decided"
-        parts.append(_text(width - right + 14, y - 6, word, shade, 10, "start", bold=True))
+        parts.append(_text(width - right + 14, y - 6, finding(item), shade, 10, "start", bold=True))
         parts.append(_text(width - right + 14, y + 7, difference(item), INK, 8.6, "start"))
         parts.append(_text(width - right + 14, y + 18, f"margin {margin(item)}", MUTED, 8.2, "start"))
         if place:

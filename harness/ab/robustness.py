@@ -21,6 +21,9 @@ FEWEST: Final = 10
 """A reader or site with fewer patients is shown, but takes no part in the test of heterogeneity."""
 
 
+WORST_CASE: Final = "Missing values against it"
+
+
 @dataclass(frozen=True, slots=True)
 class Alternative:
     """One other analysis of an endpoint; what it does not give is None."""
@@ -78,12 +81,12 @@ def alternatives(
             names, index = np.unique(table.patient, return_inverse=True)
             change = np.bincount(index, weights * table.values) * len(names)
             ranks = signed_rank_test(change.round(12), np.zeros(len(change)))
-            listed.append(Alternative(endpoint, f"Ranks ({ranks.method}, by patient)", None, None, None, finite(ranks.p_value)))
+            listed.append(Alternative(endpoint, "Wilcoxon signed rank, by patient", None, None, None, finite(ranks.p_value)))
         else:
             above = rank_difference(table.values, table.challenger, table.patient,
                                     table.reader if len(np.unique(table.reader)) > 1 else None)  # fmt: skip
             listed.append(Alternative(
-                endpoint, "Ranks (Mann-Whitney, by patient and reader)", None, None, None,
+                endpoint, "Wilcoxon-Mann-Whitney, clustered", None, None, None,
                 finite(above.test().p_value),
             ))  # fmt: skip
         drawn = two_way_bootstrap(
@@ -96,13 +99,13 @@ def alternatives(
         worst = worst_case(endpoint, whole)
         bounds = worst.interval(confidence)
         listed.append(Alternative(
-            endpoint, "Missing values against the challenger", finite(worst.estimate), finite(bounds.low),
+            endpoint, WORST_CASE, finite(worst.estimate), finite(bounds.low),
             finite(bounds.high), finite(worst.test().p_value),
         ))  # fmt: skip
     if design.design == "paired":
         p = _mcnemar(found)
         listed.append(Alternative(
-            "critical_sensitivity", "McNemar's test by patient (Obuchowski)", None, None, None, finite(p)
+            "critical_sensitivity", "McNemar by patient (Obuchowski)", None, None, None, finite(p)
         ))  # fmt: skip
     return listed
 

@@ -74,9 +74,30 @@ def finding(item: Endpoint) -> str:
         "worse": "Worse",
         "worse by more than the margin": "Worse than the margin allows",
         "not worse": "Not worse",
-        "open": "Not excluded: worse than the margin allows" if item.low is not None else "Not decided",
+        "open": "Not decided",
         "undefined": "Could not be judged",
     }[item.finding]
+
+
+def because(item: Endpoint) -> str:
+    """Why an endpoint was found so, without a p-value."""
+    if item.finding == "undefined" or item.low is None or item.high is None:
+        return f"{item.reason[0].upper()}{item.reason[1:]}."
+    ends = [-item.sign * end for end in (item.low, item.high)]
+    worst, least, allowed = max(ends), min(ends), amount(item.name, item.margin)
+    if item.finding == "better":
+        return f"A gain so large is hardly chance; at least {amount(item.name, -worst)} of it stands."
+    if item.finding == "worse":
+        return f"A loss so large is hardly chance; at least {amount(item.name, max(0.0, least))} of it stands."
+    if item.finding == "worse by more than the margin":
+        return f"At least {amount(item.name, least)} were lost; {allowed} may be."
+    if item.status is Status.PASS:
+        lost = "No loss" if worst <= 0 else f"No more than {amount(item.name, worst)} were lost"
+        return f"{lost}; up to {allowed} may be. A gain is not shown."
+    return f"{item.reason[0].upper()}{item.reason[1:]}." if "missing" in item.reason else (
+        f"Up to {amount(item.name, worst)} may have been lost; only {allowed} may be. "
+        + ("There are too few critical findings to tell." if "not even" in item.reason else "")
+    ).strip()
 
 
 def conclusion(outcome: Outcome) -> str:
@@ -124,16 +145,16 @@ def cautions(outcome: Outcome) -> list[str]:
     design = outcome.design
     found = []
     for part in outcome.heterogeneity:
-        label = LABELS[part.endpoint].partition(" (")[0].lower()
-        sign = next(item.sign for item in outcome.endpoints if item.name == part.endpoint)
-        ends = [(item.high if sign > 0 else item.low) for item in part.groups]
-        against_it = sum(end is not None and sign * end < 0 for end in ends)
+        label = LABELS[part.endpoint].partition(" (")[0]
+        whole = next(item for item in outcome.endpoints if item.name == part.endpoint)
         if part.p_value is not None and part.p_value < 0.01:
-            found.append(f"The effect on {label} differs between {part.by}s (p = {part.p_value:.2g}): the average "
-                         "does not speak for each of them.")  # fmt: skip
-        if against_it:
-            found.append(f"For {against_it} of {len(part.groups)} {part.by}s {label} was worse with the challenger "
-                         "(95% interval, not adjusted for so many looks).")  # fmt: skip
+            found.append(f"{label}: {part.by}s differ in what the challenger changes (p = {part.p_value:.2g}); the "
+                         "average does not speak for each of them.")  # fmt: skip
+        ends = [item.high if whole.sign > 0 else item.low for item in part.groups]
+        against_it = sum(end is not None and whole.sign * end < 0 for end in ends)
+        if against_it and whole.status is not Status.FAIL:
+            found.append(f"{label}: worse with the challenger for {against_it} of {len(part.groups)} {part.by}s (95% "
+                         "interval, not adjusted for so many looks).")  # fmt: skip
     if outcome.readers == 1:
         found.append("One reader rated everything: nothing is known of other readers.")
     elif outcome.readers < 5:
