@@ -71,6 +71,16 @@ def sample_ratio(ratings: Ratings, design: Design) -> list[Check]:
     return [ratio, dealt]
 
 
+def reader_check(ratings: Ratings) -> Check:
+    """More than one reader: of one it cannot be told what is the draft's doing and what is theirs."""
+    readers = len(np.unique(ratings.reader))
+    return Check(
+        "More than one reader took part",
+        Status.PASS if readers > 1 else Status.FAIL,
+        f"{readers:,} reader{'s' if readers > 1 else ': nothing is known of any other'}",
+    )
+
+
 def missing_values(ratings: Ratings, design: Design, means: Mapping[EndpointName, Table]) -> list[Missing]:
     """For each endpoint and arm."""
     found = []
@@ -140,6 +150,6 @@ def blinding(ratings: Ratings, design: Design, like: Table) -> Check:
     share = (1 + found.estimate) / 2
     sentence = (
         f"of {len(table.values):,} guesses {share:.0%} were right, each model counting half, where 50% is "
-        f"chance (blinding index {found.estimate:.2f}; {len(ratings) - int(made.sum()):,} rows without a guess)"
+        f"chance (blinding index {round(found.estimate, 2) + 0:.2f}; {len(ratings) - int(made.sum()):,} rows without a guess)"
     )
     return Check(name, Status.FAIL if told else Status.PASS, sentence)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.ab.checks import Check, Missing, blinding, missing_check, missing_values, sample_ratio
+from harness.ab.checks import Check, Missing, blinding, missing_check, missing_values, reader_check, sample_ratio
 from harness.ab.design import ENDPOINTS, Design, EndpointName
 from harness.ab.effects import Effect, Positives, effects, positives, tables
 from harness.ab.ratings import Ratings
@@ -132,6 +132,7 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
     missing = missing_values(ratings, design, means)
     checks = [
         *sample_ratio(ratings, design),
+        reader_check(ratings),
         *missing_check(missing, design),
         blinding(ratings, design, means["rating"]),
     ]

@@ -53,7 +53,7 @@ def plan(design: Design) -> Plan:
     """Works out the power of every question at the planned number of studies, and the studies it takes.
 
     Means: noncentral t with the variance of patients (studies of one correlate as assumed) and of readers,
-    who do not get more as studies do. Sensitivity: exact, over both discordant counts in pairs, and
+    who do not get more as studies do, as `two_way_difference`. Sensitivity: exact, over both discordant counts in pairs, and
     over both arms' hits in a randomised design. One rating a study and model is assumed; more can but help.
     All studies are taken to be seen in one look.
     """
@@ -113,6 +113,9 @@ def power_of_mean(design: Design, part: MeanEndpoint, studies: int, shift: float
         studies: in both arms together.
         shift: expected gain plus margin (not worse), or expected gain (better).
         alpha: one-sided level.
+
+    Raises:
+        ValueError: the endpoint has no standard deviation.
     """
     if part.sd is None:
         raise ValueError("a standard deviation is needed")
@@ -121,12 +124,15 @@ def power_of_mean(design: Design, part: MeanEndpoint, studies: int, shift: float
     share = design.assignment.share if design.assignment is not None else None
     sizes = [float(studies)] if share is None else [studies * share, studies * (1 - share)]
     parts = [(part.sd**2 * effect / size, size / planning.studies_per_patient - 1) for size in sizes]
-    if part.reader_sd > 0 and planning.readers > 1:
-        parts.append((part.reader_sd**2 / planning.readers, planning.readers - 1))
     if min(freedom for _, freedom in parts) < 1:
         return 0.0
+    doubt = sum(variance**2 / count for variance, count in parts)
     variance = sum(variance for variance, _ in parts)
-    freedom = variance**2 / sum(variance**2 / count for variance, count in parts)
+    if planning.readers > 1:
+        # With one rating a study the variance by reader holds that of the studies too.
+        variance += part.reader_sd**2 / planning.readers
+        doubt += variance**2 / (planning.readers - 1)
+    freedom = variance**2 / doubt
     return float(nct.sf(t.isf(alpha, freedom), freedom, shift / math.sqrt(variance)))
 
 

@@ -27,11 +27,11 @@ _WORSE: Final = {
     "critical_sensitivity": "it missed more critical findings",
     "turnaround": "reports were signed later",
 }
-_LOSS: Final = {
-    "rating": "a lower rating",
-    "edit_distance": "more editing",
-    "critical_sensitivity": "more missed critical findings",
-    "turnaround": "a longer turnaround",
+_OF: Final = {
+    "rating": "ratings",
+    "edit_distance": "editing",
+    "critical_sensitivity": "critical findings",
+    "turnaround": "turnaround",
 }
 
 
@@ -107,6 +107,7 @@ def conclusion(outcome: Outcome) -> str:
         better = [f"{_BETTER[item.name]} {against(item)}" for item in outcome.endpoints if item.finding == "better"]
         return f"Promote {name}: {listed(better)}, and nothing was lost beyond its margin, critical findings included."
     failed = [item for item in outcome.endpoints if item.status is Status.FAIL]
+    failed.sort(key=lambda item: (item.finding == "open", item.name != "critical_sensitivity"))
     if outcome.status is Status.FAIL:
         if not failed:
             return f"Do not promote {name}: it lost nothing beyond its margins, but nothing was shown to be better."
@@ -116,7 +117,9 @@ def conclusion(outcome: Outcome) -> str:
         (item for item in outcome.endpoints if item.status is Status.NOT_EVALUATED),
         key=lambda item: item.name != "critical_sensitivity",
     )
-    causes = [_against_it(item) for item in undecided]
+    lost = [_OF[item.name] for item in undecided if item.finding == "open"]
+    causes = [f"a loss beyond the margin cannot be excluded for {listed(lost)}"] if lost else []
+    causes += [_against_it(item) for item in undecided if item.finding != "open"]
     broken = [item.name for item in outcome.checks if item.status is not Status.PASS]
     if broken:
         causes.append(f"the data do not pass {len(broken)} of {len(outcome.checks)} checks of the experiment itself")
@@ -132,7 +135,7 @@ def _against_it(item: Endpoint) -> str:
         return f"{_WORSE[item.name]} {against(item)}{beyond}"
     if item.finding == "undefined":
         return f"{LABELS[item.name].partition(' (')[0].lower()} could not be judged ({item.reason.partition(':')[0]})"
-    return f"{_LOSS[item.name]} beyond the margin of {margin(item)} cannot be excluded"
+    return f"a loss beyond the margin cannot be excluded for {_OF[item.name]}"
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -155,10 +158,8 @@ def cautions(outcome: Outcome) -> list[str]:
         if against_it and whole.status is not Status.FAIL:
             found.append(f"{label}: worse with the challenger for {against_it} of {len(part.groups)} {part.by}s (95% "
                          "interval, not adjusted for so many looks).")  # fmt: skip
-    if outcome.readers == 1:
-        found.append("One reader rated everything: nothing is known of other readers.")
-    elif outcome.readers < 5:
-        found.append(f"Only {outcome.readers} readers took part; others may see it differently.")
+    if outcome.readers < 5:
+        found.append(f"Few readers took part ({outcome.readers}); others may see it differently.")
     if not any(part.by == "site" for part in outcome.heterogeneity):
         found.append("The data name fewer than two sites; nothing is known of others.")
     if not design.blinded:
