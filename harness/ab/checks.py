@@ -52,10 +52,14 @@ def sample_ratio(ratings: Ratings, design: Design) -> list[Check]:
         return []
     arms = {name: set(ratings.patient[ratings.challenger == (name == "challenger")].tolist())
             for name in ("current", "challenger")}  # fmt: skip
-    strayed = sum(arm_of(patient, design.assignment) != name for name, them in arms.items() for patient in them)
+    strayed = sum(
+        arm_of(patient, design.assignment) != name for name, them in arms.items() for patient in them
+    )
     new, total = len(arms["challenger"]), sum(map(len, arms.values()))
     p = float(binomtest(new, total, design.assignment.share).pvalue)
-    counts = f"{new:,} of {total:,} patients had the challenger's drafts; {design.assignment.share:.0%} were to"
+    counts = (
+        f"{new:,} of {total:,} patients had the challenger's drafts; {design.assignment.share:.0%} were to"
+    )
     dealt = Check(
         "Patients were dealt out as declared",
         Status.FAIL if strayed else Status.PASS,
@@ -96,7 +100,9 @@ def missing_values(ratings: Ratings, design: Design, means: Mapping[EndpointName
         for arm, challenger in ((design.arms.current, False), (design.arms.challenger, True)):
             own = ratings.challenger == challenger
             expected = set((unit if design.design == "paired" else unit[own]).tolist())
-            found.append(Missing(endpoint, arm, len(expected - set(unit[own & there].tolist())), len(expected)))
+            found.append(
+                Missing(endpoint, arm, len(expected - set(unit[own & there].tolist())), len(expected))
+            )
     return found
 
 

@@ -9,7 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from harness.ab.checks import Check, Missing, blinding, missing_check, missing_values, reader_check, sample_ratio
+from harness.ab.checks import (
+    Check,
+    Missing,
+    blinding,
+    missing_check,
+    missing_values,
+    reader_check,
+    sample_ratio,
+)
 from harness.ab.design import ENDPOINTS, Design, EndpointName
 from harness.ab.effects import Effect, Positives, effects, positives, tables
 from harness.ab.ratings import Ratings
@@ -120,13 +128,15 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
         LedgerError: the log was changed, or cannot be written.
     """
     means, found = tables(ratings, design), positives(ratings)
-    effect_of = effects(ratings, design)
+    effect_of = effects(means, found)
     studies = len(np.unique(ratings.study))
     # Another version of the design is no other experiment: alpha is not had twice by rewording.
     question = [design.name, design.arms.model_dump(), design.design]
     data = ratings.digest()
     superiority, loss = (
-        take_look(looks, question, [design.digest(), data], studies, design.planned_studies, alpha, design.spending)
+        take_look(
+            looks, question, [design.digest(), data], studies, design.planned_studies, alpha, design.spending
+        )
         for alpha in (design.alpha / len(ENDPOINTS), 2 * (1 - design.confidence))
     )
     missing = missing_values(ratings, design, means)
@@ -233,9 +243,6 @@ def _by_finding(found: Positives, design: Design) -> tuple[Critical, ...]:
     listed = []
     for finding in design.critical_findings:
         own = found.of(finding)
-        arms = [
-            (int(np.nansum(arm)), int(np.isfinite(arm).sum())) for arm in (own.current, own.challenger)
-        ]
+        arms = [(int(np.nansum(arm)), int(np.isfinite(arm).sum())) for arm in (own.current, own.challenger)]
         listed.append(Critical(finding, *arms[0], *arms[1]))
     return tuple(listed)
-

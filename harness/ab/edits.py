@@ -53,7 +53,9 @@ def edit_distances(drafts: Sequence[str], finals: Sequence[str]) -> NDArray[np.f
 def edits(draft: str, final: str) -> list[Edit]:
     """The phrases that differ, in the order of the text; case and punctuation do not count."""
     one, other = TOKENIZER(draft), TOKENIZER(final)
-    return [Edit(" ".join(one[i:j]), " ".join(other[k:m])) for same, i, j, k, m in _blocks(one, other) if not same]
+    return [
+        Edit(" ".join(one[i:j]), " ".join(other[k:m])) for same, i, j, k, m in _blocks(one, other) if not same
+    ]
 
 
 def frequent(drafts: Sequence[str], finals: Sequence[str], longest: int = 8) -> Counter[Edit]:
@@ -73,7 +75,8 @@ def frequent(drafts: Sequence[str], finals: Sequence[str], longest: int = 8) -> 
 def changes_words_of(draft: str, final: str, words: frozenset[str]) -> bool:
     """Whether an edit takes such a word away or puts one in."""
     return any(
-        (set(edit.removed.split()) & words) != (set(edit.added.split()) & words) for edit in edits(draft, final)
+        (set(edit.removed.split()) & words) != (set(edit.added.split()) & words)
+        for edit in edits(draft, final)
     )
 
 
@@ -93,15 +96,15 @@ def marked(draft: str, final: str) -> list[Piece]:
     return pieces
 
 
-
-
 def _blocks(one: Sequence[str], other: Sequence[str]) -> list[tuple[bool, int, int, int, int]]:
     """Alike or not, and the places in both, of the stretches of two texts.
 
     What is put in or taken out lies as far to the left as it can: after "no effusion" comes "[no
     fracture]", not "no [fracture no] nodule", which is the same change.
     """
-    blocks: list[list[Any]] = [list(code) for code in SequenceMatcher(None, one, other, autojunk=False).get_opcodes()]
+    blocks: list[list[Any]] = [
+        list(code) for code in SequenceMatcher(None, one, other, autojunk=False).get_opcodes()
+    ]
     blocks.append(["equal", len(one), len(one), len(other), len(other)])
     for before, block, after in zip(blocks, blocks[1:], blocks[2:], strict=False):
         text, begin, end = (other, 3, 4) if block[0] == "insert" else (one, 1, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -157,7 +157,9 @@ class Positives:
         """Those of one finding."""
         rows = np.array([item is finding for item in self.finding], dtype=bool)
         kept = tuple(item for item in self.finding if item is finding)
-        return Positives(self.study[rows], self.patient[rows], kept, self.challenger[rows], self.current[rows])
+        return Positives(
+            self.study[rows], self.patient[rows], kept, self.challenger[rows], self.current[rows]
+        )
 
 
 def positives(ratings: Ratings) -> Positives:
@@ -246,11 +248,12 @@ def inverted_p_value(interval: OneBound, estimate: float) -> float:
     return float(10**high)
 
 
-def effects(ratings: Ratings, design: Design) -> dict[EndpointName, Effect]:
-    """All four."""
-    found = {name: mean_effect(name, table) for name, table in tables(ratings, design).items()}
-    found["critical_sensitivity"] = sensitivity_effect(positives(ratings), design.design == "paired")
-    return found
+def effects(means: Mapping[EndpointName, Table], found: Positives) -> dict[EndpointName, Effect]:
+    """All four, from `tables` and `positives`."""
+    paired = all(table.paired for table in means.values())
+    return {name: mean_effect(name, table) for name, table in means.items()} | {
+        "critical_sensitivity": sensitivity_effect(found, paired)
+    }
 
 
 def worst_case(endpoint: EndpointName, table: Table) -> EstimatedDifference:

@@ -87,7 +87,10 @@ def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:
         "endpoint_plot": plots.endpoints(outcome.endpoints),
         "reader_plot": plots.readers(by_reader[0].groups, "Mean rating of each reader") if by_reader else "",
         "rating_plot": plots.distribution(
-            [(name, [int((ratings.rating[rows] == value).sum()) for value in range(1, 6)]) for name, rows in arms]
+            [
+                (name, [int((ratings.rating[rows] == value).sum()) for value in range(1, 6)])
+                for name, rows in arms
+            ]
         ),
         "edits": [_edits(name, np.flatnonzero(rows), ratings) for name, rows in arms],
         "examples": _examples(ratings),
@@ -118,7 +121,9 @@ def _edits(name: str, places: Sequence[int] | Any, ratings: Ratings) -> dict[str
         # Once is no habit. Ties in the order of the alphabet, so that the page is a function of the data.
         "frequent": [
             {"removed": edit.removed, "added": edit.added, "share": f"{100 * number / reports:.1f}"}
-            for edit, number in sorted(count.items(), key=lambda item: (-item[1], item[0].removed, item[0].added))
+            for edit, number in sorted(
+                count.items(), key=lambda item: (-item[1], item[0].removed, item[0].added)
+            )
             if number > 1
         ][:SHOWN],
     }
@@ -131,9 +136,13 @@ def _examples(ratings: Ratings) -> list[dict[str, Any]]:
              if ratings.challenger[place] and distances[place] > 0]  # fmt: skip
     if not order:
         return []
-    wanted = [("The most changed", order[-1]), ("In the middle of those that were changed", order[len(order) // 2])]
+    wanted = [
+        ("The most changed", order[-1]),
+        ("In the middle of those that were changed", order[len(order) // 2]),
+    ]
     serious = next(
-        (place for place in order if changes_words_of(ratings.draft[place], ratings.final[place], SIDES)), None
+        (place for place in order if changes_words_of(ratings.draft[place], ratings.final[place], SIDES)),
+        None,
     )
     if serious is not None:
         wanted.append(("A side was corrected", serious))

@@ -65,8 +65,10 @@ def plan(design: Design) -> Plan:
                 continue
             power = _power_of(design, part, question)
             if power is None:
-                what = "sd" if isinstance(part, MeanEndpoint) else "sensitivity, per_study" + (
-                    ", discordant" if design.design == "paired" else ""
+                what = (
+                    "sd"
+                    if isinstance(part, MeanEndpoint)
+                    else "sensitivity, per_study" + (", discordant" if design.design == "paired" else "")
                 )
                 notes.append(f"endpoints.{name}: give {what} to plan it")
                 needs.append(Need(name, question, None, None, False, question == "not worse"))
@@ -86,7 +88,9 @@ def plan(design: Design) -> Plan:
     )
     if design.assignment is not None:
         share = design.assignment.share
-        notes.append(f"Of {design.planned_studies:,} studies about {share * design.planned_studies:,.0f} are the challenger's.")
+        notes.append(
+            f"Of {design.planned_studies:,} studies about {share * design.planned_studies:,.0f} are the challenger's."
+        )
     return Plan(Status.PASS if enough else Status.NOT_EVALUATED, tuple(needs), tuple(notes))
 
 
@@ -97,7 +101,11 @@ def _power_of(design: Design, part: MeanEndpoint | SensitivityEndpoint, question
         if part.sd is None:
             return None
         return lambda studies: power_of_mean(design, part, studies, part.expected_gain + margin, alpha)
-    if part.sensitivity is None or part.per_study is None or (design.assignment is None and part.discordant is None):
+    if (
+        part.sensitivity is None
+        or part.per_study is None
+        or (design.assignment is None and part.discordant is None)
+    ):
         return None
     if design.assignment is None:
         return cache(lambda studies: _power_paired_sensitivity(design, part, studies, margin, alpha))

@@ -26,7 +26,12 @@ def endpoints(items: Sequence[Endpoint]) -> str:
     """A forest plot in units of each endpoint's margin: right is better, beyond -1 is too much of a loss."""
     width, left, right, top, line = 680, 176, 166, 28, 50
     plot, height = width - left - right, top + line * len(items) + 24
-    ends = [abs(item.sign * end / item.margin) for item in items for end in (item.low, item.high) if end is not None]
+    ends = [
+        abs(item.sign * end / item.margin)
+        for item in items
+        for end in (item.low, item.high)
+        if end is not None
+    ]
     reach = min(5.0, max(2.0, math.ceil(max(ends, default=2.0))))
 
     def x(units: float) -> float:
@@ -64,7 +69,9 @@ def endpoints(items: Sequence[Endpoint]) -> str:
         parts.append(_text(width - right + 14, y + 18, f"margin {margin(item)}", MUTED, 8.2, "start"))
         if place:
             parts.append(_line(0, y - line / 2 + 4, width, y - line / 2 + 4, RULE, 0.5))
-    told = "; ".join(f"{LABELS[item.name]}: {finding(item)}, {difference(item)}, margin {margin(item)}" for item in items)
+    told = "; ".join(
+        f"{LABELS[item.name]}: {finding(item)}, {difference(item)}, margin {margin(item)}" for item in items
+    )
     return _svg(width, height, "The four endpoints against their margins", told, parts)
 
 
@@ -99,9 +106,13 @@ def readers(groups: Sequence[Group], title: str) -> str:
         worse = item.high is not None and item.high < 0
         shade = BAD if worse else NEW
         parts.append(_line(x(item.current), y, x(item.challenger), y, shade, 2))
-        parts.append(f'<circle cx="{x(item.current):.1f}" cy="{y:.1f}" r="4" fill="#fff" stroke="{OLD}" stroke-width="1.8"/>')
+        parts.append(
+            f'<circle cx="{x(item.current):.1f}" cy="{y:.1f}" r="4" fill="#fff" stroke="{OLD}" stroke-width="1.8"/>'
+        )
         parts.append(f'<circle cx="{x(item.challenger):.1f}" cy="{y:.1f}" r="4.4" fill="{shade}"/>')
-        parts.append(_text(width - right + 14, y + 3, group_difference(item), shade if worse else INK, 8.6, "start"))
+        parts.append(
+            _text(width - right + 14, y + 3, group_difference(item), shade if worse else INK, 8.6, "start")
+        )
     told = "; ".join(f"{item.name}: {group_difference(item)}" for item in groups)
     return _svg(width, bottom + 18, title, told, parts)
 
@@ -128,7 +139,9 @@ def distribution(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
             size = plot * count / total
             parts.append(_box(at, y, size, 20, shade))
             if count / total >= 0.04:
-                parts.append(_text(at + size / 2, y + 13.5, f"{100 * count / total:.0f}%", ink, 8.5, "middle"))
+                parts.append(
+                    _text(at + size / 2, y + 13.5, f"{100 * count / total:.0f}%", ink, 8.5, "middle")
+                )
             at += size
         parts.append(_text(left + plot + 8, y + 14, f"{sum(counts):,}", MUTED, 8.5, "start"))
     told = "; ".join(f"{label}: {', '.join(map(str, counts))}" for label, counts in rows)
@@ -144,7 +157,9 @@ def _cap(x: float, y: float, units: float, reach: float, shade: str) -> str:
 
 
 def _box(x: float, y: float, width: float, height: float, shade: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" fill="{shade}"/>'
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" fill="{shade}"/>'
+    )
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, shade: str, width: float, dash: str = "") -> str:

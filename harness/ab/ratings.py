@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.ab.design import Columns, Design
 from harness.ab.export import Export, read_export
-from harness.digests import digest_value
+from harness.digests import canonical_json, digest_value
 from harness.errors import CohortError
 from harness.report import Finding
 
@@ -64,7 +64,7 @@ class Ratings:
                               for found in (self.present[i], self.reported[i])), int(self.guess[i])]
             for i in range(len(self))
         ]  # fmt: skip
-        return digest_value(rows)
+        return digest_value(sorted(map(canonical_json, rows)))
 
 
 def read_ratings(path: Path, design: Design) -> Ratings:
@@ -141,7 +141,12 @@ class _Parser:
         def tell(ours: str, what: str) -> None:
             self._problems.append((place, f"{getattr(columns, ours)} {what}"))
 
-        row: dict[str, Any] = {"place": place, "site": cell("site"), "draft": cell("draft"), "final": cell("final")}
+        row: dict[str, Any] = {
+            "place": place,
+            "site": cell("site"),
+            "draft": cell("draft"),
+            "final": cell("final"),
+        }
         for ours in ("study", "patient", "reader"):
             row[ours] = cell(ours)
             if not row[ours]:
@@ -188,7 +193,9 @@ class _Parser:
                 return math.nan
             minutes = (end - begin).total_seconds() / 60
             if minutes < 0:
-                tell("finalised_at", "lies before the draft: the clock goes back; correct it or leave it blank")
+                tell(
+                    "finalised_at", "lies before the draft: the clock goes back; correct it or leave it blank"
+                )
                 return math.nan
         text = cell("turnaround")
         if not text:
@@ -224,7 +231,10 @@ def _rating(text: str, tell: Callable[[str, str], None]) -> float:
         value = math.nan
     if value not in (1, 2, 3, 4, 5):
         is_number = f"is {value:g}, but" if math.isfinite(value) else "is no number;"
-        tell("rating", f"{is_number} a rating is a whole number from 1 to 5; leave it blank where it is missing")
+        tell(
+            "rating",
+            f"{is_number} a rating is a whole number from 1 to 5; leave it blank where it is missing",
+        )
     return value
 
 
@@ -245,9 +255,17 @@ def _check_together(
     for row in rows:
         study, patient, arm = row["study"], row["patient"], row["challenger"]
         if (other := earlier(row, "row", study, row["reader"], arm)) is not None:
-            tell(row, other, f"the same {columns.study}, {columns.arm} and {columns.reader} as {{}}; keep one row")
+            tell(
+                row,
+                other,
+                f"the same {columns.study}, {columns.arm} and {columns.reader} as {{}}; keep one row",
+            )
         if (other := earlier(row, "owner", study)) is not None and other["patient"] != patient:
-            tell(row, other, f"another {columns.patient} for the {columns.study} of {{}}; a study has one patient")
+            tell(
+                row,
+                other,
+                f"another {columns.patient} for the {columns.study} of {{}}; a study has one patient",
+            )
         if randomised and (other := earlier(row, "arm", patient)) is not None and other["challenger"] != arm:
             tell(row, other, f"a {columns.patient} in both arms (see {{}}), but the design is randomised; "
                              "remove the patient from the arm that `harness ab assign` did not give, "
@@ -259,4 +277,8 @@ def _check_together(
             if (other := earlier(row, *key)) is not None and other[ours] != row[ours]:
                 column = columns.draft if ours == "draft" else getattr(columns, f"critical_{ours}")
                 whose = "study" if ours == "present" else "draft"
-                tell(row, other, f"{column} differs from {{}}, for the same {whose}; enter one for all its readers")
+                tell(
+                    row,
+                    other,
+                    f"{column} differs from {{}}, for the same {whose}; enter one for all its readers",
+                )

@@ -81,7 +81,11 @@ def alternatives(
             names, index = np.unique(table.patient, return_inverse=True)
             change = np.bincount(index, weights * table.values) * len(names)
             ranks = signed_rank_test(change.round(12), np.zeros(len(change)))
-            listed.append(Alternative(endpoint, "Wilcoxon signed rank, by patient", None, None, None, finite(ranks.p_value)))
+            listed.append(
+                Alternative(
+                    endpoint, "Wilcoxon signed rank, by patient", None, None, None, finite(ranks.p_value)
+                )
+            )
         else:
             above = rank_difference(table.values, table.challenger, table.patient,
                                     table.reader if len(np.unique(table.reader)) > 1 else None)  # fmt: skip

@@ -88,23 +88,31 @@ def because(item: Endpoint) -> str:
     if item.finding == "better":
         return f"A gain so large is hardly chance; at least {amount(item.name, -worst)} of it stands."
     if item.finding == "worse":
-        return f"A loss so large is hardly chance; at least {amount(item.name, max(0.0, least))} of it stands."
+        return (
+            f"A loss so large is hardly chance; at least {amount(item.name, max(0.0, least))} of it stands."
+        )
     if item.finding == "worse by more than the margin":
         return f"At least {amount(item.name, least)} were lost; {allowed} may be."
     if item.status is Status.PASS:
         lost = "No loss" if worst <= 0 else f"No more than {amount(item.name, worst)} were lost"
         return f"{lost}; up to {allowed} may be. A gain is not shown."
-    return f"{item.reason[0].upper()}{item.reason[1:]}." if "missing" in item.reason else (
-        f"Up to {amount(item.name, worst)} may have been lost; only {allowed} may be. "
-        + ("There are too few critical findings to tell." if "not even" in item.reason else "")
-    ).strip()
+    return (
+        f"{item.reason[0].upper()}{item.reason[1:]}."
+        if "missing" in item.reason
+        else (
+            f"Up to {amount(item.name, worst)} may have been lost; only {allowed} may be. "
+            + ("There are too few critical findings to tell." if "not even" in item.reason else "")
+        ).strip()
+    )
 
 
 def conclusion(outcome: Outcome) -> str:
     """One sentence."""
     name = outcome.design.arms.challenger
     if outcome.status is Status.PASS:
-        better = [f"{_BETTER[item.name]} {against(item)}" for item in outcome.endpoints if item.finding == "better"]
+        better = [
+            f"{_BETTER[item.name]} {against(item)}" for item in outcome.endpoints if item.finding == "better"
+        ]
         return f"Promote {name}: {listed(better)}, and nothing was lost beyond its margin, critical findings included."
     failed = [item for item in outcome.endpoints if item.status is Status.FAIL]
     failed.sort(key=lambda item: (item.finding == "open", item.name != "critical_sensitivity"))
@@ -122,7 +130,9 @@ def conclusion(outcome: Outcome) -> str:
     causes += [_against_it(item) for item in undecided if item.finding != "open"]
     broken = [item.name for item in outcome.checks if item.status is not Status.PASS]
     if broken:
-        causes.append(f"the data do not pass {len(broken)} of {len(outcome.checks)} checks of the experiment itself")
+        causes.append(
+            f"the data do not pass {len(broken)} of {len(outcome.checks)} checks of the experiment itself"
+        )
     if not causes:
         causes.append("nothing was shown to be better so far")
     more = "" if outcome.look.fraction >= 1 else " Go on to the planned number of studies."
@@ -163,7 +173,9 @@ def cautions(outcome: Outcome) -> list[str]:
     if not any(part.by == "site" for part in outcome.heterogeneity):
         found.append("The data name fewer than two sites; nothing is known of others.")
     if not design.blinded:
-        found.append("Readers knew, or could know, which model wrote the draft; ratings may follow what they expected.")
+        found.append(
+            "Readers knew, or could know, which model wrote the draft; ratings may follow what they expected."
+        )
     found += [
         "Ratings are opinions on drafts. That patients fare better is not shown by them.",
         "Critical findings are those of the adjudicators; what they missed too is counted nowhere.",

@@ -41,7 +41,9 @@ def add(verbs: Any) -> None:
     verb.add_argument("--design", type=Path, required=True, metavar="YAML")
     verb.add_argument("--out", type=Path, metavar="DIR",
                       help="where to write; default: DATA-ab beside DATA (assign: a file; standard output)")  # fmt: skip
-    verb.add_argument("--looks", type=Path, metavar="FILE", help="log of looks; default: looks.jsonl beside DATA")
+    verb.add_argument(
+        "--looks", type=Path, metavar="FILE", help="log of looks; default: looks.jsonl beside DATA"
+    )
     verb.set_defaults(act=act)
 
 
@@ -92,7 +94,16 @@ def _show(outcome: Outcome) -> None:
 
     console, arms = output(), outcome.design.arms
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("Endpoint", arms.current, arms.challenger, "Difference (interval)", "Margin", "p", "Adjusted", "Finding"):
+    for name in (
+        "Endpoint",
+        arms.current,
+        arms.challenger,
+        "Difference (interval)",
+        "Margin",
+        "p",
+        "Adjusted",
+        "Finding",
+    ):
         justify: Any = "left" if name in ("Endpoint", "Finding") else "right"
         table.add_column(name, justify=justify, overflow="fold")
     for item in outcome.endpoints:
@@ -145,7 +156,13 @@ def _plan(design_file: Path) -> int:
     found = plan(design)
     console = output()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("Endpoint", "Question", "Power as planned", f"Studies for power {design.planning.power:g}", ""):
+    for name in (
+        "Endpoint",
+        "Question",
+        "Power as planned",
+        f"Studies for power {design.planning.power:g}",
+        "",
+    ):
         table.add_column(name, justify="left" if name in ("Endpoint", "Question") else "right")
     for need in found.needs:
         power = "–" if need.power is None else f"{need.power:.2f}"

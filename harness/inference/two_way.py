@@ -102,7 +102,9 @@ def two_way_difference(
     estimate = _sum(w * y)
     means = np.where(w > 0, _sum((w * y)[w > 0]), -_sum((w * y)[w < 0]))
     parts = w * (y - means)
-    method = ("paired t" if paired else "Welch t") + (" by patient" if readers is None else " by patient and reader")
+    method = ("paired t" if paired else "Welch t") + (
+        " by patient" if readers is None else " by patient and reader"
+    )
     strata = [np.ones(len(y), dtype=bool)] if paired else [w > 0, w < 0]
     variances = [_between(parts[rows], who[rows]) for rows in strata]
     if min(freedom for _, freedom in variances) < 1:
@@ -169,7 +171,7 @@ def two_way_bootstrap(
     patients: ArrayLike,
     readers: ArrayLike,
     confidence: float = 0.95,
-    replicates: int = 2000,
+    replicates: int = 1000,
     seed: int = 0,
 ) -> Interval:
     """The percentile interval of a difference when patients and readers are both drawn anew.

@@ -35,7 +35,11 @@ def test_digest_follows_content_not_layout(tmp_path):
     [
         ("blinded: true", "blindd: true", r"design.yaml:10:1: blindd: unknown key; did you mean blinded\?"),
         ("blinded: true", "", "blinded: missing; every design needs it"),
-        ("margin: 0.03", "marginn: 0.03", "endpoints.edit_distance.marginn: unknown key; did you mean margin"),
+        (
+            "margin: 0.03",
+            "marginn: 0.03",
+            "endpoints.edit_distance.marginn: unknown key; did you mean margin",
+        ),
         ("margin: 0.05", "margin: 5", "critical_sensitivity.margin: input should be less than 1"),
         ("margin: 1.0", "margin: 0", "turnaround.margin: input should be greater than 0"),
         ("design: paired", "design: randomised", "a randomised design needs an assignment"),

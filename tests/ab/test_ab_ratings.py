@@ -86,7 +86,11 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("study", "", "study is blank"),
         ("patient", " ", "patient is blank"),
         ("reader", "", "reader is blank"),
-        ("critical_present", "Pneumothrax", "critical_present holds what is no critical finding of the design"),
+        (
+            "critical_present",
+            "Pneumothrax",
+            "critical_present holds what is no critical finding of the design",
+        ),
         ("critical_present", "", 'critical_present is blank beside an adjudicated one; write "none"'),
         ("critical_reported", "", "critical_reported is blank beside"),
     ],
@@ -115,7 +119,9 @@ def test_every_problem_is_told_up_to_a_dozen(tmp_path):
 
 
 def test_a_row_twice_a_study_of_two_patients_and_two_drafts_of_one_model_are_refused(tmp_path):
-    assert "r.csv:26: the same study, arm and reader as line 3; keep one row" in refused(tmp_path, [*rows(), rows()[1]])
+    assert "r.csv:26: the same study, arm and reader as line 3; keep one row" in refused(
+        tmp_path, [*rows(), rows()[1]]
+    )
     made = rows()
     made[1]["patient"] = "other"
     assert "another patient for the study of line 2" in refused(tmp_path, made)
@@ -129,7 +135,9 @@ def test_a_row_twice_a_study_of_two_patients_and_two_drafts_of_one_model_are_ref
 
 def test_a_patient_in_both_arms_of_a_randomised_design_is_refused(tmp_path):
     made = rows(RANDOMISED, 40)
-    made.append({**made[0], "study": "other", "arm": "candidate" if made[0]["arm"] == "production" else "production"})
+    made.append(
+        {**made[0], "study": "other", "arm": "candidate" if made[0]["arm"] == "production" else "production"}
+    )
     told = refused(tmp_path, made, RANDOMISED)
     assert "r.csv:42: a patient in both arms (see line 2)" in told
     assert "harness ab assign" in told
@@ -141,7 +149,9 @@ def test_one_arm_alone_is_refused(tmp_path):
 
 
 def test_a_column_that_is_not_there_is_told_with_how_to_map_it(tmp_path):
-    made = [{("Ratings" if name == "rating" else name): value for name, value in row.items()} for row in rows()]
+    made = [
+        {("Ratings" if name == "rating" else name): value for name, value in row.items()} for row in rows()
+    ]
     told = refused(tmp_path, made)
     assert "r.csv:1: no column rating (is it Ratings?); map it in the design: columns.rating" in told
 
