@@ -19,8 +19,8 @@ def arm_name(patient: str, design: Design) -> str:
         SuiteError: the design is paired: every study is drafted by both models.
     """
     if design.assignment is None:
-        raise SuiteError([f"design {design.name} is paired: both models draft every study, nobody is assigned; "
-                          "for a randomised one begin from suites/clinical/randomised.yaml"])  # fmt: skip
+        problem = f"design {design.name} is paired: both models draft every study, and nobody is assigned; "
+        raise SuiteError([problem + "for a randomised one begin from suites/clinical/randomised.yaml"])
     return getattr(design.arms, arm_of(patient, design.assignment))  # type: ignore[no-any-return]  # a name
 
 
@@ -38,8 +38,8 @@ def assign(path: Path, design: Design) -> str:
     export, columns = read_export(path), design.columns
     if columns.patient not in export.header:
         raise CohortError(
-            f"{path}:1: no column {columns.patient} (there: {', '.join(export.header[:16])}); map it in the design: "
-            "columns.patient"
+            f"{path}:1: no column {columns.patient} (there: {', '.join(export.header[:16])}); map it in the "
+            "design: columns.patient"
         )
     if columns.arm in export.header:
         raise CohortError(f"{path}:1: there is a column {columns.arm} already; take it out to assign anew")

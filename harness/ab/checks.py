@@ -112,7 +112,7 @@ def missing_check(missing: list[Missing], design: Design) -> list[Check]:
     for endpoint in ENDPOINTS:
         arms = [item for item in missing if item.endpoint == endpoint]
         table = [[item.missing, item.expected - item.missing] for item in arms]
-        p = float(fisher_exact(table).pvalue)
+        p = float(fisher_exact(np.array(table)).pvalue)
         most = max(arms, key=lambda item: item.share)
         label = endpoint.replace("_", " ")
         words = " and ".join(f"{item.missing:,} of {item.expected:,} ({item.arm})" for item in arms)
@@ -147,8 +147,8 @@ def blinding(ratings: Ratings, design: Design, like: Table) -> Check:
     if not ratings.guessed or not table.both_arms():
         return Check(
             name, Status.NOT_EVALUATED,
-            f"the design says blinded, but column {design.columns.arm_guess} holds no guesses to check it by; ask "
-            "readers which model they think it was, or declare blinded: false",
+            f"the design says blinded, but column {design.columns.arm_guess} holds no guesses to check it; "
+            "ask readers which model they think it was, or declare blinded: false",
         )  # fmt: skip
     found = table.difference(by_reader=False)
     lower = found.interval(TOLD_APART, "lower").low
@@ -156,6 +156,6 @@ def blinding(ratings: Ratings, design: Design, like: Table) -> Check:
     share = (1 + found.estimate) / 2
     sentence = (
         f"of {len(table.values):,} guesses {share:.0%} were right, each model counting half, where 50% is "
-        f"chance (blinding index {round(found.estimate, 2) + 0:.2f}; {len(ratings) - int(made.sum()):,} rows without a guess)"
+        f"chance (blinding index {round(found.estimate, 2) + 0:.2f}; {int((~made).sum()):,} without a guess)"
     )
     return Check(name, Status.FAIL if told else Status.PASS, sentence)

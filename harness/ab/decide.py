@@ -33,6 +33,10 @@ DECISION: Final = {
 }
 
 
+LEAST: Final = 1e-12
+"""What a look may spend must be above this: nearer to 1 than that, no confidence is reckoned with."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One endpoint, decided."""
@@ -146,7 +150,7 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
         *missing_check(missing, design),
         blinding(ratings, design, means["rating"]),
     ]
-    others = alternatives(means, found, design, 1 - loss.level if loss.level else 0.95)
+    others = alternatives(means, found, design, 1 - loss.level if loss.level > LEAST else 0.95)
     worst = {item.endpoint: item for item in others if item.analysis == WORST_CASE}
     endpoints = tuple(
         _decide(effect_of[name], design, superiority, loss, worst.get(name)) for name in ENDPOINTS
@@ -197,7 +201,7 @@ def _decide(
 
     if effect.reason:
         return decided(Status.NOT_EVALUATED, "undefined", effect.reason)
-    if loss.level <= 0:
+    if loss.level <= LEAST:
         reason = "this look comes too early, or does not follow on the one before: there is no alpha to spend"
         return decided(Status.NOT_EVALUATED, "open", reason)
     confidence = 1 - loss.level
@@ -219,7 +223,7 @@ def _decide(
                 reason += f"; with {effect.units:,} critical findings not even equal drafts could show it"
         return decided(status, "open", reason, confidence)
     if worst is not None and not _worst_holds(worst, effect.sign, margin):
-        reason = "within the margin only if missing values are left out; counted against the challenger they are not"
+        reason = "within the margin only if missing values are not counted against the challenger"
         return decided(Status.NOT_EVALUATED, "open", reason, confidence)
     within = f"no loss beyond {max(0.0, worst_loss):.2g}; the margin is {margin:g}"
     if significant:

@@ -298,7 +298,7 @@ def _by_patient(found: Positives, hits: Floats, rows: NDArray[np.bool_]) -> tupl
     """Hits and trials of each patient, shape (patients,) both."""
     names, index = np.unique(found.patient, return_inverse=True)
     return (
-        np.bincount(index[rows], hits[rows], len(names)),
+        np.bincount(index[rows], hits[rows], len(names)).astype(np.float64),
         np.bincount(index[rows], minlength=len(names)).astype(np.float64),
     )
 

@@ -157,7 +157,7 @@ def _examples(ratings: Ratings) -> list[dict[str, Any]]:
             "title": title,
             "study": str(ratings.study[place]),
             "reader": str(ratings.reader[place]),
-            "rating": "not rated" if np.isnan(ratings.rating[place]) else f"rated {ratings.rating[place]:.0f}",
+            "rating": "not rated" if np.isnan(rating := ratings.rating[place]) else f"rated {rating:.0f}",
             "changed": f"{100 * distances[place]:.0f}%",
             "pieces": marked(*texts),
         })  # fmt: skip

@@ -53,9 +53,9 @@ def plan(design: Design) -> Plan:
     """Works out the power of every question at the planned number of studies, and the studies it takes.
 
     Means: noncentral t with the variance of patients (studies of one correlate as assumed) and of readers,
-    who do not get more as studies do, as `two_way_difference`. Sensitivity: exact, over both discordant counts in pairs, and
-    over both arms' hits in a randomised design. One rating a study and model is assumed; more can but help.
-    All studies are taken to be seen in one look.
+    who do not get more as studies do, as `two_way_difference`. Sensitivity: exact, over both discordant
+    counts in pairs, and over both arms' hits in a randomised design. One rating a study and model is
+    assumed; more can but help. All studies are taken to be seen in one look.
     """
     wanted, needs, notes = design.planning.power, [], []
     for name in ENDPOINTS:
@@ -82,15 +82,13 @@ def plan(design: Design) -> Plan:
         notes.append("no endpoint is expected to gain (expected_gain above 0): then nothing can be promoted")
     words = "enough" if enough else "too few"
     notes.append(
-        f"{design.planned_studies:,} studies are {words}: every endpoint is to be shown not worse than its margin at "
-        f"one-sided {100 * design.confidence:g}%, and one to be better at p < {design.alpha / len(ENDPOINTS):g}, with a "
-        f"power of {wanted:g} each."
+        f"{design.planned_studies:,} studies are {words}: every endpoint is to be shown not worse than its "
+        f"margin at one-sided {100 * design.confidence:g}%, and one to be better at "
+        f"p < {design.alpha / len(ENDPOINTS):g}, with a power of {wanted:g} each."
     )
     if design.assignment is not None:
-        share = design.assignment.share
-        notes.append(
-            f"Of {design.planned_studies:,} studies about {share * design.planned_studies:,.0f} are the challenger's."
-        )
+        theirs = design.assignment.share * design.planned_studies
+        notes.append(f"Of {design.planned_studies:,} studies about {theirs:,.0f} are the challenger's.")
     return Plan(Status.PASS if enough else Status.NOT_EVALUATED, tuple(needs), tuple(notes))
 
 

@@ -62,8 +62,7 @@ def endpoints(items: Sequence[Endpoint]) -> str:
         if item.difference is None:
             parts.append(_text(x(0) + 8, y + 3, "could not be judged", MUTED, 9, "start"))
         else:
-            parts.append(f'<circle cx="{x(item.sign * item.difference / item.margin):.1f}" cy="{y:.1f}" r="4.6" '
-                         f'fill="{shade}" stroke="#fff" stroke-width="1.2"/>')  # fmt: skip
+            parts.append(_dot(x(item.sign * item.difference / item.margin), y, 4.6, shade))
         parts.append(_text(width - right + 14, y - 6, finding(item), shade, 10, "start", bold=True))
         parts.append(_text(width - right + 14, y + 7, difference(item), INK, 8.6, "start"))
         parts.append(_text(width - right + 14, y + 18, f"margin {margin(item)}", MUTED, 8.2, "start"))
@@ -87,9 +86,9 @@ def readers(groups: Sequence[Group], title: str) -> str:
         return left + (width - left - right) * (value - low) / (high - low)
 
     parts = [
-        f'<circle cx="{left + 5}" cy="8" r="4" fill="#fff" stroke="{OLD}" stroke-width="1.8"/>',
+        _dot(left + 5, 8, 4, "#fff", OLD),
         _text(left + 14, 11, "current model", MUTED, 8.5, "start"),
-        f'<circle cx="{left + 95}" cy="8" r="4.4" fill="{NEW}"/>',
+        _dot(left + 95, 8, 4.6, NEW),
         _text(left + 104, 11, "challenger", MUTED, 8.5, "start"),
         _text(width - right + 14, 11, "difference (95% interval)", MUTED, 8.5, "start"),
     ]
@@ -106,10 +105,8 @@ def readers(groups: Sequence[Group], title: str) -> str:
         worse = item.high is not None and item.high < 0
         shade = BAD if worse else NEW
         parts.append(_line(x(item.current), y, x(item.challenger), y, shade, 2))
-        parts.append(
-            f'<circle cx="{x(item.current):.1f}" cy="{y:.1f}" r="4" fill="#fff" stroke="{OLD}" stroke-width="1.8"/>'
-        )
-        parts.append(f'<circle cx="{x(item.challenger):.1f}" cy="{y:.1f}" r="4.4" fill="{shade}"/>')
+        parts.append(_dot(x(item.current), y, 4, "#fff", OLD))
+        parts.append(_dot(x(item.challenger), y, 4.6, shade))
         parts.append(
             _text(width - right + 14, y + 3, group_difference(item), shade if worse else INK, 8.6, "start")
         )
@@ -154,6 +151,10 @@ def _cap(x: float, y: float, units: float, reach: float, shade: str) -> str:
         return _line(x, y - 4.5, x, y + 4.5, shade, 2)
     way = 6 if units < 0 else -6
     return f'<path d="M{x:.1f} {y:.1f}l{way} -4.5v9z" fill="{shade}"/>'
+
+
+def _dot(x: float, y: float, size: float, shade: str, edge: str = "#fff") -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" fill="{shade}" stroke="{edge}" stroke-width="1.5"/>'
 
 
 def _box(x: float, y: float, width: float, height: float, shade: str) -> str:

@@ -90,7 +90,8 @@ def read_ratings(path: Path, design: Design) -> Ratings:
     for arm, name in ((False, design.arms.current), (True, design.arms.challenger)):
         if not any(row["challenger"] is arm for row in rows):
             raise CohortError(
-                f"{path}: no row of arm {name}; both arms are needed: check column {columns.arm} and the design's arms"
+                f"{path}: no row of arm {name}; both arms are needed: check column {columns.arm} and the "
+                "design's arms"
             )
     rows.sort(key=lambda row: (row["study"], row["reader"], row["challenger"]))
 
@@ -178,7 +179,8 @@ class _Parser:
         found = set()
         for part in filter(None, (part.strip().lower() for part in text.split(";"))):
             if part not in self._findings:
-                tell(ours, f'holds what is no critical finding of the design ({", ".join(self._findings.values())}); '
+                known = ", ".join(self._findings.values())
+                tell(ours, f"holds what is no critical finding of the design ({known}); "
                            'separate them by semicolons, write "none" for none')  # fmt: skip
                 return None
             found.add(self._findings[part])

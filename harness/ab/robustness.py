@@ -164,6 +164,8 @@ def _mcnemar(found: Positives) -> float:
     both = np.isfinite(found.challenger) & np.isfinite(found.current)
     names, index = np.unique(found.patient[both], return_inverse=True)
     new, old = found.challenger[both], found.current[both]
-    cells = [np.bincount(index, part, len(names))
-             for part in (new * old, new * (1 - old), old * (1 - new), (1 - new) * (1 - old))]  # fmt: skip
-    return clustered_mcnemar_test(*cells).p_value if len(names) else math.nan
+    one, first, second, none = (
+        np.bincount(index, part, len(names))
+        for part in (new * old, new * (1 - old), old * (1 - new), (1 - new) * (1 - old))
+    )
+    return clustered_mcnemar_test(one, first, second, none).p_value if len(names) else math.nan

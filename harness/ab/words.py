@@ -113,12 +113,13 @@ def conclusion(outcome: Outcome) -> str:
         better = [
             f"{_BETTER[item.name]} {against(item)}" for item in outcome.endpoints if item.finding == "better"
         ]
-        return f"Promote {name}: {listed(better)}, and nothing was lost beyond its margin, critical findings included."
+        safe = "and nothing was lost beyond its margin, critical findings included"
+        return f"Promote {name}: {listed(better)}, {safe}."
     failed = [item for item in outcome.endpoints if item.status is Status.FAIL]
     failed.sort(key=lambda item: (item.finding == "open", item.name != "critical_sensitivity"))
     if outcome.status is Status.FAIL:
         if not failed:
-            return f"Do not promote {name}: it lost nothing beyond its margins, but nothing was shown to be better."
+            return f"Do not promote {name}: nothing was lost beyond its margin, but no gain was shown either."
         return f"Do not promote {name}: {listed([_against_it(item) for item in failed])}."
     # What speaks of patients' safety first.
     undecided = sorted(
@@ -144,7 +145,8 @@ def _against_it(item: Endpoint) -> str:
         beyond = ", by more than the margin" if item.finding != "worse" else ""
         return f"{_WORSE[item.name]} {against(item)}{beyond}"
     if item.finding == "undefined":
-        return f"{LABELS[item.name].partition(' (')[0].lower()} could not be judged ({item.reason.partition(':')[0]})"
+        label = LABELS[item.name].partition(" (")[0].lower()
+        return f"{label} could not be judged ({item.reason.partition(':')[0]})"
     return f"a loss beyond the margin cannot be excluded for {_OF[item.name]}"
 
 
@@ -161,13 +163,13 @@ def cautions(outcome: Outcome) -> list[str]:
         label = LABELS[part.endpoint].partition(" (")[0]
         whole = next(item for item in outcome.endpoints if item.name == part.endpoint)
         if part.p_value is not None and part.p_value < 0.01:
-            found.append(f"{label}: {part.by}s differ in what the challenger changes (p = {part.p_value:.2g}); the "
-                         "average does not speak for each of them.")  # fmt: skip
+            differ = f"{part.by}s differ in what the challenger changes (p = {part.p_value:.2g})"
+            found.append(f"{label}: {differ}; the average does not speak for each of them.")
         ends = [item.high if whole.sign > 0 else item.low for item in part.groups]
         against_it = sum(end is not None and whole.sign * end < 0 for end in ends)
         if against_it and whole.status is not Status.FAIL:
-            found.append(f"{label}: worse with the challenger for {against_it} of {len(part.groups)} {part.by}s (95% "
-                         "interval, not adjusted for so many looks).")  # fmt: skip
+            worse = f"worse with the challenger for {against_it} of {len(part.groups)} {part.by}s"
+            found.append(f"{label}: {worse} (95% interval, not adjusted for the number of groups).")
     if outcome.readers < 5:
         found.append(f"Few readers took part ({outcome.readers}); others may see it differently.")
     if not any(part.by == "site" for part in outcome.heterogeneity):

@@ -33,14 +33,14 @@ def add(verbs: Any) -> None:
         "ab",
         help="compare two models on live ratings by readers: plan, assign, judge",
         description=DESCRIPTION,
-        epilog="exit codes: 0 promote, or done as asked (plan: the planned studies are enough); 1 do not promote; "
-        "2 bad design or data; 3 not evaluated (plan: too few studies are planned)",
+        epilog="exit codes: 0 promote, or done as asked (plan: the planned studies are enough); 1 do not "
+        "promote; 2 bad design or data; 3 not evaluated (plan: too few studies are planned)",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("words", nargs="+", metavar="[plan | assign] DATA", help="what to do, and the data")
     verb.add_argument("--design", type=Path, required=True, metavar="YAML")
     verb.add_argument("--out", type=Path, metavar="DIR",
-                      help="where to write; default: DATA-ab beside DATA (assign: a file; standard output)")  # fmt: skip
+                      help="where to write; default: DATA-ab beside DATA (assign: a file)")  # fmt: skip
     verb.add_argument(
         "--looks", type=Path, metavar="FILE", help="log of looks; default: looks.jsonl beside DATA"
     )
@@ -122,8 +122,9 @@ def _show(outcome: Outcome) -> None:
             console.print(f"{check.name}: no. {check.sentence}", markup=False)
     look = outcome.look
     console.print(
-        f"{outcome.studies:,} studies, {outcome.patients:,} patients, {outcome.readers} readers; look {look.number}, at "
-        f"{look.fraction:.0%} of {look.planned:,} planned studies: better or worse needs p below {look.level:.2g}.",
+        f"{outcome.studies:,} studies, {outcome.patients:,} patients, {outcome.readers} readers; look "
+        f"{look.number}, at {look.fraction:.0%} of {look.planned:,} planned studies: better or worse needs p "
+        f"below {look.level:.2g}.",
         markup=False, style="dim",
     )  # fmt: skip
     console.print(f"\n{words.conclusion(outcome)}", markup=False)

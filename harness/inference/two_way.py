@@ -136,7 +136,8 @@ def arm_weights(first: ArrayLike) -> Floats:
     one = np.asarray(first, dtype=bool)
     if one.all() or not one.any():
         raise ValueError("each arm needs a row")
-    return np.where(one, 1 / max(1, one.sum()), -1 / max(1, (~one).sum()))
+    weights: Floats = np.where(one, 1 / one.sum(), -1 / (~one).sum())
+    return weights
 
 
 def pair_weights(first: ArrayLike, units: ArrayLike, patients: ArrayLike) -> Floats:
@@ -162,7 +163,8 @@ def pair_weights(first: ArrayLike, units: ArrayLike, patients: ArrayLike) -> Flo
     owner[unit] = who
     pairs = np.bincount(owner, minlength=who.max() + 1)
     share = 1.0 / (len(pairs) * pairs[who] * np.where(one, sides[0][unit], sides[1][unit]))
-    return np.where(one, share, -share)
+    weights: Floats = np.where(one, share, -share)
+    return weights
 
 
 def two_way_bootstrap(

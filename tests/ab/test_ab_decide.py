@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from trials import PAIRED, RANDOMISED, Truth, reordered, trial
 
 from harness.ab.decide import evaluate
 from harness.errors import LedgerError
 from harness.status import Status
-from trials import PAIRED, RANDOMISED, Truth, reordered, trial
 
 DEALT = RANDOMISED.model_copy(update={"planned_studies": 5000})
 GOOD = Truth(gain=0.35, sensitivity=(0.96, 0.98), missing=0)
@@ -110,7 +110,7 @@ def test_missing_values_are_never_a_smaller_denominator(tmp_path, good):
     outcome = judged(tmp_path, replace(flat, rating=lost), log="other.jsonl")
     found = endpoint(outcome, "rating")
     assert found.status is Status.NOT_EVALUATED
-    assert "counted against the challenger" in found.reason
+    assert "not counted against the challenger" in found.reason
 
 
 def test_one_arm_lacking_more_than_the_other_is_noticed(tmp_path, good):

@@ -1,8 +1,8 @@
 import pytest
+from trials import PAIRED, RANDOMISED, ROOT
 
 from harness.ab.design import read_design
 from harness.errors import SuiteError
-from trials import PAIRED, RANDOMISED, ROOT
 
 TEXT = (ROOT / "suites/clinical/paired.yaml").read_text()
 
@@ -67,5 +67,5 @@ def test_every_problem_is_told_at_once(tmp_path):
 def test_what_is_no_design_is_refused(tmp_path, text):
     path = tmp_path / "design.yaml"
     path.write_text(text)
-    with pytest.raises(SuiteError, match="design.yaml:1"):
+    with pytest.raises(SuiteError, match=r"design\.yaml:1"):
         read_design(path)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 from statsmodels.stats.proportion import proportions_ztest
+from trials import PAIRED, RANDOMISED, Truth, reordered, trial
 
 from harness.ab.design import HIGHER_IS_BETTER
 from harness.ab.effects import effects as effects_of
@@ -17,7 +18,6 @@ from harness.ab.effects import (
     worst_case,
 )
 from harness.inference import paired_difference_interval, paired_t_test
-from trials import PAIRED, RANDOMISED, Truth, reordered, trial
 
 
 def effects(ratings, design):
@@ -66,11 +66,7 @@ def test_p_and_interval_say_the_same(some):
 def test_a_against_a_has_p_1(tmp_path):
     ratings = trial(tmp_path, PAIRED, 60, 6, Truth(missing=0))
     first = np.flatnonzero(~ratings.challenger)
-    other = {
-        (s, r): i
-        for i, (s, r, c) in enumerate(zip(ratings.study, ratings.reader, ratings.challenger))
-        if not c
-    }  # noqa: B905
+    other = {(ratings.study[i], ratings.reader[i]): i for i in first}
     source = [other[ratings.study[i], ratings.reader[i]] for i in range(len(ratings))]
     assert set(source) == set(first.tolist())
     copy = reordered(ratings, np.array(source))
@@ -99,7 +95,8 @@ def test_paired_sensitivity_of_single_findings_is_tangos_interval(tmp_path):
     once = np.unique(found.patient, return_index=True)[1]
     found = replace(
         found, study=found.study[once], patient=found.patient[once],
-        finding=tuple(found.finding[i] for i in once), challenger=found.challenger[once], current=found.current[once],
+        finding=tuple(found.finding[i] for i in once), challenger=found.challenger[once],
+        current=found.current[once],
     )  # fmt: skip
     new, old = found.challenger == 1, found.current == 1
     table = [int(part.sum()) for part in (new & old, new & ~old, old & ~new, ~new & ~old)]
@@ -121,7 +118,7 @@ def test_a_finding_counts_once_however_many_readers(tmp_path):
     ratings = trial(tmp_path, PAIRED, 200, 10)
     found = positives(ratings)
     assert len(set(zip(found.study.tolist(), found.finding, strict=True))) == len(found.study)
-    listed = {s: p for s, p in zip(ratings.study.tolist(), ratings.present, strict=True)}
+    listed = dict(zip(ratings.study.tolist(), ratings.present, strict=True))
     assert len(found.study) == sum(len(there) for there in listed.values())
 
 

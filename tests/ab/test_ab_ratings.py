@@ -6,20 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from trials import PAIRED, RANDOMISED, simulate, write_csv
 
 from harness.ab.export import read_export
 from harness.ab.ratings import read_ratings
 from harness.errors import CohortError
 from harness.report import Finding
-from trials import PAIRED, RANDOMISED, simulate, write_csv
 
-SECRET = "Zebedee"
+NAME = "Zebedee"
 
 
 def rows(design=PAIRED, studies=6):
     made = simulate(design, studies, 3, None)
     for row in made:
-        row["patient"] = f"{SECRET}-{row['patient']}"
+        row["patient"] = f"{NAME}-{row['patient']}"
     return made
 
 
@@ -32,7 +32,7 @@ def refused(tmp_path, made, design=PAIRED):
     with pytest.raises(CohortError) as caught:
         read(tmp_path, made, design)
     told = str(caught.value)
-    assert SECRET not in told
+    assert NAME not in told
     assert "pneumothorax." not in told.lower().replace("pneumothorax,", "")
     return told
 

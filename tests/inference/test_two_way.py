@@ -90,9 +90,9 @@ def test_ranks_of_single_rows_are_the_brunner_munzel_test():
 def test_error_is_that_of_a_mixed_model_with_crossed_effects(paired, reader_sd):
     """Patients, readers and readers' own gains as random effects, by restricted maximum likelihood."""
     ratios = []
-    for seed in range(5):
+    for seed in range(3):
         value, weights, patient, reader, arm = crossed(
-            np.random.default_rng([5, seed]), 60, 8, 0.3, reader_sd=reader_sd, paired=paired
+            np.random.default_rng([5, seed]), 50, 8, 0.3, reader_sd=reader_sd, paired=paired
         )
         data = pd.DataFrame({"y": value, "a": arm.astype(float), "p": patient, "r": reader, "one": 1})
         parts = {"p": "0 + C(p)", "r": "0 + C(r)", "ra": "0 + C(r):a"}
@@ -157,7 +157,7 @@ def test_constant_differences_and_single_patients_are_undefined():
     [([1.0, math.nan], [1, -1]), ([1.0, 2.0], [1, 1]), ([1.0], [1, -1]), ([1.0, 2.0], [0.5, -1])],
 )
 def test_bad_arguments_are_refused(values, weights):
-    with pytest.raises(ValueError, match="value|weight"):
+    with pytest.raises(ValueError, match=r"value|weight"):
         two_way_difference(values, weights, list(range(len(values))))
 
 
