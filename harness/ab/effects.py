@@ -66,7 +66,7 @@ class Table:
     def difference(self, by_reader: bool = True) -> EstimatedDifference:
         """Challenger minus current, of a complete table."""
         if not self.both_arms():
-            return EstimatedDifference(math.nan, math.nan, math.nan, "none", "an arm without values")
+            return EstimatedDifference(math.nan, math.nan, math.nan, "not made", "an arm without values")
         readers = self.reader if by_reader and len(np.unique(self.reader)) > 1 else None
         return two_way_difference(self.values, self.weights(), self.patient, readers, self.paired)
 
@@ -221,7 +221,7 @@ def sensitivity_effect(found: Positives, paired: bool) -> Effect:
         challenger=challenger,
         difference=difference,
         p_value=math.nan if reason else inverted_p_value(interval, difference),
-        method=interval().method if not reason else "none",
+        method=interval().method if not reason else "not made",
         patients=len(np.unique(found.patient[rows])),
         units=int(rows.sum()),
         reason=reason,

@@ -80,6 +80,7 @@ def readers(groups: Sequence[Group], title: str) -> str:
     known = [value for item in groups for value in (item.current, item.challenger) if value is not None]
     low = max(1.0, math.floor(2 * min(known, default=1.0) - 0.2) / 2)
     high = min(5.0, max(math.ceil(2 * max(known, default=5.0) + 0.2) / 2, low + 1))
+    low = min(low, high - 1)
     bottom = top + line * len(groups)
 
     def x(value: float) -> float:

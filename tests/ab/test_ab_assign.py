@@ -24,7 +24,7 @@ def test_an_arm_is_a_function_of_patient_and_salt_alone():
         "P2": "production",
         "P10": "production",
         "P7": "candidate",
-        "P34": "candidate",
+        "P24": "candidate",
     }
     assert {patient: arm_name(patient, RANDOMISED) for patient in known} == known
     assert RANDOMISED.assignment is not None

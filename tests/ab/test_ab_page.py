@@ -87,7 +87,7 @@ def test_pictures_are_xml_and_tell_their_numbers(cases):
         told = tree.find("{http://www.w3.org/2000/svg}desc").text
         for item in outcome.endpoints:
             assert words.difference(item) in told
-        for part in outcome.heterogeneity:
+        for part in (part for part in outcome.heterogeneity if part.endpoint == "rating"):
             ET.fromstring(readers(part.groups, "x"))
     ET.fromstring(distribution([("a", [1, 2, 3, 4, 5]), ("b", [0, 0, 0, 0, 0])]))
 
