@@ -119,7 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for readers in READERS:
         for spread in (0.0, 0.2):
             planned, seen = power_of(design, readers, spread, draws // 4)
-            holds = abs(planned - seen) < 0.08
+            # With few readers a plan promises less than it keeps; it must not promise much more.
+            holds = -0.15 < planned - seen < 0.09
             good &= holds
             print(
                 f"{readers:2} readers, sd {spread:.1f}  {planned:.3f}  {seen:.3f}  {'' if holds else 'OFF'}"

@@ -13,9 +13,7 @@ from harness.ab import plots, words
 from harness.ab.decide import Outcome
 from harness.ab.edits import NEGATIONS, SIDES, changes_words_of, edit_distances, frequent, marked
 from harness.ab.ratings import Ratings
-from harness.data_files import data_path
-from harness.dossier.render import render_pdf
-from harness.errors import HarnessError
+from harness.dossier.render import render_pdf, render_template
 from harness.ledger import write_atomically
 from harness.status import Status
 
@@ -52,25 +50,12 @@ def write_page(out: Path, outcome: Outcome, ratings: Ratings) -> list[Path]:
 
 
 def render(outcome: Outcome, ratings: Ratings) -> str:
-    """The whole page, self-contained; every text from the data is escaped."""
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise HarnessError('the page engine is not installed; pip install "harness[pdf]"') from None
-    from harness.dossier.render import _faces
+    """The whole page, self-contained; every text from the data is escaped.
 
-    environment = Environment(
-        loader=FileSystemLoader(data_path("reports")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["svg"] = Markup  # plots are made here and escape their own texts
-    style = (data_path("reports") / "ab.css").read_text(encoding="utf-8")
-    page = environment.get_template("ab.html.j2")
-    return page.render(**model(outcome, ratings), style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
+    Raises:
+        HarnessError: the page engine is not installed.
+    """
+    return render_template("ab.html.j2", model(outcome, ratings), "ab.css")
 
 
 def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:

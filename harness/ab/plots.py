@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
 from harness.ab.decide import Endpoint
 from harness.ab.robustness import Group
 from harness.ab.words import LABELS, amount, difference, finding, margin
+from harness.dossier import svg as draw
+from harness.dossier.svg import ACCENT, FAIL, INK, MUTED, OPEN, PASS, RULE
 
-INK, MUTED, RULE, SOFT = "#1b242e", "#5c6773", "#d3d9df", "#f2f5f7"
-OLD, NEW = "#8a96a3", "#2f5672"
-GOOD, BAD, OPEN = "#0a6a74", "#a83a10", "#7a5c00"
+OLD, NEW = "#8a96a3", ACCENT
+GOOD, BAD = PASS, FAIL
 SHADES: Final = {
     "better": GOOD, "not worse": NEW, "worse": BAD, "worse by more than the margin": BAD, "open": OPEN,
     "undefined": OPEN,
@@ -41,37 +41,37 @@ def endpoints(items: Sequence[Endpoint]) -> str:
     parts = [
         _box(x(-reach), top - 8, x(-1) - x(-reach), bottom - top + 8, "#f8ece6"),
         _box(x(-1), top - 8, x(reach) - x(-1), bottom - top + 8, "#eef5f5"),
-        _line(x(0), top - 8, x(0), bottom, INK, 0.9),
-        _line(x(-1), top - 8, x(-1), bottom, BAD, 1.3, "4 3"),
-        _text(x(-1), top - 13, "margin", BAD, 8.5, "middle"),
-        _text(x(0) + 2, top - 13, "no difference", INK, 8.5, "start"),
-        _text(x(-reach), bottom + 15, "← challenger worse", MUTED, 8.5, "start"),
-        _text(x(reach), bottom + 15, "challenger better →", MUTED, 8.5, "end"),
+        draw.line(x(0), top - 8, x(0), bottom, INK, 0.9),
+        draw.line(x(-1), top - 8, x(-1), bottom, BAD, 1.3, "4 3"),
+        draw.text(x(-1), top - 13, "margin", BAD, 8.5, "middle"),
+        draw.text(x(0) + 2, top - 13, "no difference", INK, 8.5, "start"),
+        draw.text(x(-reach), bottom + 15, "← challenger worse", MUTED, 8.5, "start"),
+        draw.text(x(reach), bottom + 15, "challenger better →", MUTED, 8.5, "end"),
     ]
     for place, item in enumerate(items):
         y, shade = top + line * (place + 0.5) - 4, SHADES[item.finding]
         label, _, unit = LABELS[item.name].partition(" (")
-        parts.append(_text(0, y - 5, label, INK, 10, "start", bold=True))
+        parts.append(draw.text(0, y - 5, label, INK, 10, "start", 600))
         values = f"{amount(item.name, item.current)} → {amount(item.name, item.challenger)}"
-        parts.append(_text(0, y + 9, values + (f"  ({unit}" if unit else ""), MUTED, 9, "start"))
+        parts.append(draw.text(0, y + 9, values + (f"  ({unit}" if unit else ""), MUTED, 9, "start"))
         if item.low is not None and item.high is not None:
             low, high = sorted(item.sign * end / item.margin for end in (item.low, item.high))
-            parts.append(_line(x(low), y, x(high), y, shade, 2.4))
+            parts.append(draw.line(x(low), y, x(high), y, shade, 2.4))
             for end in (low, high):
                 parts.append(_cap(x(end), y, end, reach, shade))
         if item.difference is None:
-            parts.append(_text(x(0) + 8, y + 3, "could not be judged", MUTED, 9, "start"))
+            parts.append(draw.text(x(0) + 8, y + 3, "could not be judged", MUTED, 9, "start"))
         else:
             parts.append(_dot(x(item.sign * item.difference / item.margin), y, 4.6, shade))
-        parts.append(_text(width - right + 14, y - 6, finding(item), shade, 10, "start", bold=True))
-        parts.append(_text(width - right + 14, y + 7, difference(item), INK, 8.6, "start"))
-        parts.append(_text(width - right + 14, y + 18, f"margin {margin(item)}", MUTED, 8.2, "start"))
+        parts.append(draw.text(width - right + 14, y - 6, finding(item), shade, 10, "start", 600))
+        parts.append(draw.text(width - right + 14, y + 7, difference(item), INK, 8.6, "start"))
+        parts.append(draw.text(width - right + 14, y + 18, f"margin {margin(item)}", MUTED, 8.2, "start"))
         if place:
-            parts.append(_line(0, y - line / 2 + 4, width, y - line / 2 + 4, RULE, 0.5))
+            parts.append(draw.line(0, y - line / 2 + 4, width, y - line / 2 + 4, RULE, 0.5))
     told = "; ".join(
         f"{LABELS[item.name]}: {finding(item)}, {difference(item)}, margin {margin(item)}" for item in items
     )
-    return _svg(width, height, "The four endpoints against their margins", told, parts)
+    return draw.svg(width, round(height), "The four endpoints against their margins", told, parts)
 
 
 def readers(groups: Sequence[Group], title: str) -> str:
@@ -88,31 +88,33 @@ def readers(groups: Sequence[Group], title: str) -> str:
 
     parts = [
         _dot(left + 5, 8, 4, "#fff", OLD),
-        _text(left + 14, 11, "current model", MUTED, 8.5, "start"),
+        draw.text(left + 14, 11, "current model", MUTED, 8.5, "start"),
         _dot(left + 95, 8, 4.6, NEW),
-        _text(left + 104, 11, "challenger", MUTED, 8.5, "start"),
-        _text(width - right + 14, 11, "difference (95% interval)", MUTED, 8.5, "start"),
+        draw.text(left + 104, 11, "challenger", MUTED, 8.5, "start"),
+        draw.text(width - right + 14, 11, "difference (95% interval)", MUTED, 8.5, "start"),
     ]
     for step in range(round(2 * (high - low)) + 1):
         tick = low + step / 2
-        parts.append(_line(x(tick), top - 4, x(tick), bottom, RULE, 0.6))
-        parts.append(_text(x(tick), bottom + 12, f"{tick:g}", MUTED, 8.5, "middle"))
+        parts.append(draw.line(x(tick), top - 4, x(tick), bottom, RULE, 0.6))
+        parts.append(draw.text(x(tick), bottom + 12, f"{tick:g}", MUTED, 8.5, "middle"))
     for place, item in enumerate(groups):
         y = top + line * (place + 0.5) - 2
-        parts.append(_text(left - 10, y + 3, item.name, INK, 9.5, "end"))
+        parts.append(draw.text(left - 10, y + 3, item.name, INK, 9.5, "end"))
         if item.current is None or item.challenger is None:
-            parts.append(_text(left + 6, y + 3, "rated one model only", MUTED, 8.5, "start"))
+            parts.append(draw.text(left + 6, y + 3, "rated one model only", MUTED, 8.5, "start"))
             continue
         worse = item.high is not None and item.high < 0
         shade = BAD if worse else NEW
-        parts.append(_line(x(item.current), y, x(item.challenger), y, shade, 2))
+        parts.append(draw.line(x(item.current), y, x(item.challenger), y, shade, 2))
         parts.append(_dot(x(item.current), y, 4, "#fff", OLD))
         parts.append(_dot(x(item.challenger), y, 4.6, shade))
         parts.append(
-            _text(width - right + 14, y + 3, group_difference(item), shade if worse else INK, 8.6, "start")
+            draw.text(
+                width - right + 14, y + 3, group_difference(item), shade if worse else INK, 8.6, "start"
+            )
         )
     told = "; ".join(f"{item.name}: {group_difference(item)}" for item in groups)
-    return _svg(width, bottom + 18, title, told, parts)
+    return draw.svg(width, round(bottom + 18), title, told, parts)
 
 
 def group_difference(item: Group) -> str:
@@ -129,27 +131,27 @@ def distribution(rows: Sequence[tuple[str, Sequence[int]]]) -> str:
     parts = []
     for place, shade in enumerate(RATED):
         parts.append(_box(left + 46 * place, 2, 10, 10, shade))
-        parts.append(_text(left + 46 * place + 14, 11, str(place + 1), MUTED, 8.5, "start"))
+        parts.append(draw.text(left + 46 * place + 14, 11, str(place + 1), MUTED, 8.5, "start"))
     for place, (label, counts) in enumerate(rows):
         y, at, total = top + line * place, float(left), max(1, sum(counts))
-        parts.append(_text(left - 10, y + 14, label, INK, 9.5, "end"))
+        parts.append(draw.text(left - 10, y + 14, label, INK, 9.5, "end"))
         for count, shade, ink in zip(counts, RATED, ("#fff", INK, INK, INK, "#fff"), strict=True):
             size = plot * count / total
             parts.append(_box(at, y, size, 20, shade))
             if count / total >= 0.04:
                 parts.append(
-                    _text(at + size / 2, y + 13.5, f"{100 * count / total:.0f}%", ink, 8.5, "middle")
+                    draw.text(at + size / 2, y + 13.5, f"{100 * count / total:.0f}%", ink, 8.5, "middle")
                 )
             at += size
-        parts.append(_text(left + plot + 8, y + 14, f"{sum(counts):,}", MUTED, 8.5, "start"))
+        parts.append(draw.text(left + plot + 8, y + 14, f"{sum(counts):,}", MUTED, 8.5, "start"))
     told = "; ".join(f"{label}: {', '.join(map(str, counts))}" for label, counts in rows)
-    return _svg(width, top + line * len(rows), "Ratings given, 1 to 5", told, parts)
+    return draw.svg(width, round(top + line * len(rows)), "Ratings given, 1 to 5", told, parts)
 
 
 def _cap(x: float, y: float, units: float, reach: float, shade: str) -> str:
     """The end of an interval; an arrow head where it goes on beyond the picture."""
     if abs(units) <= reach:
-        return _line(x, y - 4.5, x, y + 4.5, shade, 2)
+        return draw.line(x, y - 4.5, x, y + 4.5, shade, 2)
     way = 6 if units < 0 else -6
     return f'<path d="M{x:.1f} {y:.1f}l{way} -4.5v9z" fill="{shade}"/>'
 
@@ -161,28 +163,4 @@ def _dot(x: float, y: float, size: float, shade: str, edge: str = "#fff") -> str
 def _box(x: float, y: float, width: float, height: float, shade: str) -> str:
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.0, width):.1f}" height="{height:.1f}" fill="{shade}"/>'
-    )
-
-
-def _line(x0: float, y0: float, x1: float, y1: float, shade: str, width: float, dash: str = "") -> str:
-    dashed = f' stroke-dasharray="{dash}"' if dash else ""
-    return (
-        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{shade}" '
-        f'stroke-width="{width}"{dashed}/>'
-    )
-
-
-def _text(x: float, y: float, text: str, shade: str, size: float, anchor: str, bold: bool = False) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" fill="{shade}" font-size="{size}" text-anchor="{anchor}"{weight}>'
-        f"{escape(text)}</text>"
-    )
-
-
-def _svg(width: int, height: float, title: str, description: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
-        f'height="{height:.0f}" role="img" font-family="Inter, sans-serif" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{''.join(parts)}</svg>"
     )

@@ -9,7 +9,51 @@ import traceback
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import ab, check, compare, gate, label, lock, phantom, plan, report, run, score, suite
+from harness.cli import (
+    ab,
+    check,
+    compare,
+    dossier,
+    errors,
+    explore,
+    export,
+    gate,
+    label,
+    lock,
+    parity,
+    phantom,
+    plan,
+    report,
+    run,
+    score,
+    sign,
+    suite,
+    train,
+    verify,
+)
+
+VERBS = (
+    run,
+    gate,
+    compare,
+    ab,
+    report,
+    errors,
+    dossier,
+    sign,
+    verify,
+    explore,
+    check,
+    plan,
+    label,
+    lock,
+    score,
+    train,
+    export,
+    parity,
+    suite,
+    phantom,
+)
 
 EPILOG = """\
 exit codes:
@@ -31,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (run, gate, compare, report, check, plan, ab, label, lock, score, suite, phantom):
+    for module in VERBS:
         module.add(verbs)
     return root
 

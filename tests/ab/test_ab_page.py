@@ -84,7 +84,7 @@ def test_texts_are_escaped(cases):
 def test_pictures_are_xml_and_tell_their_numbers(cases):
     for _, outcome in cases.values():
         tree = ET.fromstring(endpoints(outcome.endpoints))
-        told = tree.find("{http://www.w3.org/2000/svg}desc").text
+        told = tree.find("{http://www.w3.org/2000/svg}title").text
         for item in outcome.endpoints:
             assert words.difference(item) in told
         for part in (part for part in outcome.heterogeneity if part.endpoint == "rating"):
