@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from harness import __version__
 from harness.cli import (
+    ab,
     check,
     compare,
     dossier,
@@ -35,6 +36,7 @@ VERBS = (
     run,
     gate,
     compare,
+    ab,
     report,
     errors,
     dossier,
