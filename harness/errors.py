@@ -2,8 +2,11 @@
 
 HarnessError
 ├── SuiteError        a suite file that cannot be read as one
+├── PacketError       a packet file that cannot be read as one
 ├── CohortError       studies that cannot be read, or must not be judged
 ├── CandidateError    a candidate that cannot be loaded
+├── TrainingError     a training configuration that cannot be used, or a training that went wrong
+├── GenerationError   a report that a model could not write
 ├── PluginError       a plugin that is not there, or does not load
 ├── LedgerError       a run folder that is damaged, or of something else
 └── NotEvaluable      a question that this material cannot answer
@@ -30,12 +33,28 @@ class SuiteError(HarnessError):
         self.problems = problems
 
 
+class PacketError(HarnessError):
+    """A packet file that cannot be used. `problems`: every one, `file:line:column: key: what`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 class CohortError(HarnessError):
     """Studies that cannot be read, or that must not be judged as they are."""
 
 
 class CandidateError(HarnessError):
     """A candidate that cannot be loaded (one that fails on a study is a scored row, not this)."""
+
+
+class TrainingError(HarnessError):
+    """A training configuration that cannot be used, or a training that went wrong or was changed."""
+
+
+class GenerationError(HarnessError):
+    """A report that a model could not write: its study is a failed, scored row; the run goes on."""
 
 
 class PluginError(HarnessError):

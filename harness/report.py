@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum, StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 
 class Finding(StrEnum):
@@ -135,6 +142,16 @@ class Report(BaseModel):
     """The candidate's own account of its time. The harness measures latency itself."""
     model_version: str = ""
     requires_radiologist_review: bool = False
+    review_reason: str = ""
+    """Why a radiologist must look first; names findings and numbers, and quotes no text. It is written
+    only where there is one, so that records without it stay as they always were."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty_reason(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if not self.review_reason:
+            values.pop("review_reason", None)
+        return values
 
     @property
     def text(self) -> str:

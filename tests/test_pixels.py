@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageFile
 
 from harness.errors import CohortError
-from harness.pixels import read_pixels
+from harness.pixels import content_box, read_pixels
 
 
 def save(path, array, **options):
@@ -33,11 +35,34 @@ def test_16_bits_are_scaled_not_clipped(tmp_path):
     np.testing.assert_allclose(grey, deep / 65535, atol=1e-3)
 
 
-def test_colour_and_a_single_pixel(tmp_path):
+def test_colour_is_read_as_grey(tmp_path):
     colour = np.zeros((32, 32, 3), dtype=np.uint8)
     colour[..., 1] = 255
     assert 0.5 < read_pixels(save(tmp_path / "a.png", colour), 32).mean() < 0.7
-    assert read_pixels(save(tmp_path / "b.png", np.full((1, 1), 255, dtype=np.uint8)), 16).mean() == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 80)])
+def test_a_side_of_one_pixel_is_no_radiograph(tmp_path, shape):
+    with pytest.raises(CohortError, match=rf"a\.png: {shape[1]} x {shape[0]} pixels are no radiograph"):
+        read_pixels(save(tmp_path / "a.png", np.full(shape, 255, dtype=np.uint8)), 16)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(tmp_path, value):
+    values = np.full((32, 32), 0.5, dtype=np.float32)
+    values[3, 4] = value
+    with pytest.raises(CohortError, match=r"a\.tiff: holds NaN or infinity"):
+        read_pixels(save(tmp_path / "a.tiff", values), 16)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(2, 90), st.integers(2, 90), st.integers(8, 48))
+def test_the_content_box_is_where_the_picture_lies(tmp_path, width, height, size):
+    assume(round(min(width, height) / max(width, height) * size) > 0)
+    path = save(tmp_path / "a.png", np.full((height, width), 255, dtype=np.uint8))
+    rows, columns = np.nonzero(read_pixels(path, size))
+    seen = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert content_box(width, height, size) == seen
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff\xe0" + b"\x00" * 64])

@@ -43,6 +43,15 @@ def test_the_contract_is_read_and_written_field_for_field():
     assert json.loads(report.model_dump_json()) == ANSWER
 
 
+def test_a_reason_for_review_is_written_only_where_there_is_one():
+    reasoned = {**ANSWER, "review_reason": "Pneumothorax: the head sees it (0.91), the text denies it"}
+    report = Report.model_validate(reasoned)
+    assert json.loads(report.model_dump_json()) == reasoned
+    assert Report.model_validate_json(report.model_dump_json()) == report
+    kept = json.loads(report.model_dump_json(exclude={"processing_time_ms"}))
+    assert kept == {name: value for name, value in reasoned.items() if name != "processing_time_ms"}
+
+
 def test_the_14_findings_stand_in_chexperts_order():
     assert [str(finding) for finding in FINDINGS] == [
         "No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema",
