@@ -47,13 +47,16 @@ def evaluate(
     """
     from accelerate.utils import gather_object
 
+    # Without the wrapper that waits for the other processes: they may have fewer batches.
+    module = accelerator.unwrap_model(module)
     module.eval()
     order = np.argsort(data.lengths, kind="stable")
     parts = [order[at : at + batch] for at in range(0, len(order), batch)]
     sums = np.zeros(5)
     found: list[tuple[int, list[float]]] = []
     for indices in parts[accelerator.process_index :: accelerator.num_processes]:
-        output = module(data.batch(indices.tolist()).to(accelerator.device))
+        with accelerator.autocast():
+            output = module(data.batch(indices.tolist()).to(accelerator.device))
         counted = output.report_tokens, output.detection_labels
         for place, (value, number) in enumerate(
             zip((output.report_loss, output.detection_loss), counted, strict=True)
