@@ -150,7 +150,7 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
         *missing_check(missing, design),
         blinding(ratings, design, means["rating"]),
     ]
-    others = alternatives(means, found, design, 1 - loss.level if loss.level > LEAST else 0.95)
+    others = alternatives(ratings, means, found, design, 1 - loss.level if loss.level > LEAST else 0.95)
     worst = {item.endpoint: item for item in others if item.analysis == WORST_CASE}
     endpoints = tuple(
         _decide(effect_of[name], design, superiority, loss, worst.get(name)) for name in ENDPOINTS
@@ -226,7 +226,9 @@ def _decide(
         reason = "within the margin only if missing values are not counted against the challenger"
         return decided(Status.NOT_EVALUATED, "open", reason, confidence)
     within = f"no loss beyond {max(0.0, worst_loss):.2g}; the margin is {margin:g}"
-    if significant:
+    if significant and not _gain_holds(worst, effect.sign, superiority.level):
+        within += "; a gain is shown only if missing values are not counted against the challenger"
+    elif significant:
         reason = f"shown to be better: p = {p:.2g} is below {superiority.level:.2g}; {within}"
         return decided(Status.PASS, "better", reason, confidence)
     return decided(Status.PASS, "not worse", within, confidence)
@@ -241,6 +243,12 @@ def _losses(interval: Any, sign: int) -> tuple[float, float]:
 def _worst_holds(worst: Alternative, sign: int, margin: float) -> bool:
     bound = worst.low if sign > 0 else worst.high
     return bound is not None and -sign * bound < margin
+
+
+def _gain_holds(worst: Alternative | None, sign: int, level: float) -> bool:
+    if worst is None or worst.p_value is None or worst.difference is None:
+        return False
+    return worst.p_value < level and sign * worst.difference > 0
 
 
 def _by_finding(found: Positives, design: Design) -> tuple[Critical, ...]:

@@ -307,6 +307,31 @@ def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else math.nan
 
 
+def worst_case_positives(ratings: Ratings, found: Positives, paired: bool) -> Positives:
+    """The critical findings if whatever was not adjudicated spoke against the challenger.
+
+    A study without adjudication holds one finding, which the challenger missed and the current model
+    reported; so does a draft that is not there report nothing, or everything.
+    """
+    challenger, current = found.challenger, found.current
+    if paired:
+        challenger = np.where(np.isnan(challenger), 0.0, challenger)
+        current = np.where(np.isnan(current), 1.0, current)
+    known = {study for study, there in zip(ratings.study, ratings.present, strict=True) if there is not None}
+    arm_of = dict(zip(ratings.study.tolist(), ratings.challenger.tolist(), strict=True))
+    owner = dict(zip(ratings.study.tolist(), ratings.patient.tolist(), strict=True))
+    lost = sorted(set(ratings.study.tolist()) - known)
+    new = [0.0 if paired or arm_of[study] else math.nan for study in lost]
+    old = [1.0 if paired or not arm_of[study] else math.nan for study in lost]
+    return Positives(
+        np.append(found.study, np.array(lost, dtype=str)),
+        np.append(found.patient, np.array([owner[study] for study in lost], dtype=str)),
+        found.finding + (Finding.NO_FINDING,) * len(lost),
+        np.append(challenger, new),
+        np.append(current, old),
+    )
+
+
 def groups_of(names: Sequence[str]) -> list[str]:
     """Sorted names that are not blank."""
     return sorted({name for name in names if name})

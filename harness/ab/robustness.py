@@ -11,7 +11,15 @@ import numpy as np
 from scipy.stats import chi2
 
 from harness.ab.design import Design, EndpointName
-from harness.ab.effects import MEANS, Positives, Table, groups_of, worst_case
+from harness.ab.effects import (
+    MEANS,
+    Positives,
+    Table,
+    groups_of,
+    sensitivity_effect,
+    worst_case,
+    worst_case_positives,
+)
 from harness.ab.ratings import Ratings
 from harness.inference import clustered_mcnemar_test, signed_rank_test
 from harness.inference.two_way import rank_difference, two_way_bootstrap
@@ -67,9 +75,13 @@ class Heterogeneity:
 
 
 def alternatives(
-    means: Mapping[EndpointName, Table], found: Positives, design: Design, confidence: float
+    ratings: Ratings,
+    means: Mapping[EndpointName, Table],
+    found: Positives,
+    design: Design,
+    confidence: float,
 ) -> list[Alternative]:
-    """Ranks, bootstrap and worst case of the means; McNemar's test of sensitivity in pairs."""
+    """Ranks and bootstrap of the means, the worst case of all, McNemar's test of sensitivity in pairs."""
     listed: list[Alternative] = []
     for endpoint in MEANS:
         whole = means[endpoint]
@@ -106,7 +118,14 @@ def alternatives(
             endpoint, WORST_CASE, finite(worst.estimate), finite(bounds.low),
             finite(bounds.high), finite(worst.test().p_value),
         ))  # fmt: skip
-    if design.design == "paired":
+    paired = design.design == "paired"
+    filled = sensitivity_effect(worst_case_positives(ratings, found, paired), paired)
+    bounds = filled.interval(confidence=confidence)
+    listed.append(Alternative(
+        "critical_sensitivity", WORST_CASE, finite(filled.difference), finite(bounds.low),
+        finite(bounds.high), finite(filled.p_value),
+    ))  # fmt: skip
+    if paired:
         p = _mcnemar(found)
         listed.append(Alternative(
             "critical_sensitivity", "McNemar by patient (Obuchowski)", None, None, None, finite(p)

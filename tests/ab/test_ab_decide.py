@@ -113,6 +113,35 @@ def test_missing_values_are_never_a_smaller_denominator(tmp_path, good):
     assert "not counted against the challenger" in found.reason
 
 
+def test_a_gain_that_rests_on_missing_values_is_no_gain(tmp_path):
+    ratings = trial(tmp_path, PAIRED, 1000, 6, replace(GOOD, gain=0.2, reader_spread=0))
+    low = np.flatnonzero(ratings.challenger & (ratings.rating <= 3))
+    lost = ratings.rating.copy()
+    lost[np.random.default_rng(1).choice(low, 95, replace=False)] = math.nan
+    assert endpoint(judged(tmp_path, replace(ratings, rating=lost)), "rating").finding == "not worse"
+    assert endpoint(judged(tmp_path, ratings, log="b"), "rating").finding == "better"
+
+
+@pytest.mark.parametrize("arms", ["both", "challenger"])
+def test_studies_left_out_of_adjudication_are_counted_against_the_challenger(tmp_path, good, arms):
+    """Forty of 1,000 studies, as many as may be missing: too many for the margin in 260 findings."""
+    gone = np.isin(good.study, sorted(set(good.study))[:40])
+    if arms == "challenger":
+        gone &= good.challenger
+    blank = {
+        name: tuple(None if out else there for out, there in zip(gone, getattr(good, name), strict=True))
+        for name in ("present", "reported")
+    }
+    found = endpoint(judged(tmp_path, replace(good, **blank)), "critical_sensitivity")
+    if arms == "both":
+        assert found.status is Status.NOT_EVALUATED
+        assert "not counted against the challenger" in found.reason
+    else:  # the findings are known from the other arm's rows: only those few are taken for missed
+        plain = endpoint(judged(tmp_path, good, log="b"), "critical_sensitivity")
+        assert plain.status is Status.PASS
+        assert found.units <= plain.units
+
+
 def test_one_arm_lacking_more_than_the_other_is_noticed(tmp_path, good):
     lost = good.turnaround.copy()
     lost[np.flatnonzero(good.challenger)[:60]] = math.nan
