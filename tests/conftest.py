@@ -1,7 +1,6 @@
 """Cohorts and runs that several tests read. Nothing here may be changed by a test."""
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +13,6 @@ from report_texts import real_texts
 def pytest_configure(config):
     # The tests' models are tiny: threads would only get in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-SUITES = Path(__file__).parents[1] / "suites"
 
 
 @pytest.fixture(scope="session")
