@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -22,9 +21,6 @@ from runs import run, write_suite
 def pytest_configure(config):
     # The tests' models are tiny: threads would only get in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-SUITES = Path(__file__).parents[1] / "suites"
 
 
 @pytest.fixture(scope="session")
