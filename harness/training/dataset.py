@@ -196,10 +196,11 @@ class ReportDataset:
         if self._features is None:
             images, mask = self._pictures(indices)
             return model.encode(images.to(model.device)), mask
-        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32)), self._shown(indices)
+        cases = [self.case(index) for index in indices]
+        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32)), self._shown(cases)
 
-    def _shown(self, indices: Sequence[int]) -> torch.Tensor:
-        chosen = [self.processor.chosen(self.case(int(index)).study) for index in indices]
+    def _shown(self, cases: Sequence[Case]) -> torch.Tensor:
+        chosen = [self.processor.chosen(case.study) for case in cases]
         return torch.tensor([[picture is not None for picture in views] for views in chosen])
 
     # Batches
@@ -224,7 +225,7 @@ class ReportDataset:
             images, mask = self._pictures(indices)
         else:
             features = torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32))
-            mask = self._shown(indices)
+            mask = self._shown(cases)
         assert words.labels is not None  # noqa: S101 - reports were given
         codes = torch.from_numpy(self.labels[np.asarray(indices)].astype(np.int64))
         return Batch(images, features, mask, words.input_ids, words.attention_mask, words.labels, codes)
