@@ -13,7 +13,7 @@ from harness.ab import plots, words
 from harness.ab.decide import Outcome
 from harness.ab.edits import NEGATIONS, SIDES, changes_words_of, edit_distances, frequent, marked
 from harness.ab.ratings import Ratings
-from harness.dossier.render import render_pdf, render_template
+from harness.dossier.render import COMMON, render_pdf, render_template
 from harness.ledger import write_atomically
 from harness.status import Status
 
@@ -55,7 +55,7 @@ def render(outcome: Outcome, ratings: Ratings) -> str:
     Raises:
         HarnessError: the page engine is not installed.
     """
-    return render_template("ab.html.j2", model(outcome, ratings), "ab.css")
+    return render_template("ab.html.j2", model(outcome, ratings), (COMMON, "ab.css"))
 
 
 def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:

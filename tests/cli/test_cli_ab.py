@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SUITES
 from harness.cli import main
+from runs import SUITES
 
 sys.path.insert(0, str(SUITES.parent / "fixtures"))
 
