@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.data_files import data_path
-from harness.dossier.render import _faces, _not_installed
+from harness.dossier.render import render_template
 from harness.monitoring.charts import SHADES, Series, shares, timeline
 from harness.monitoring.config import Rule
 from harness.monitoring.cost import notes, seconds_of, table, work_out
@@ -23,22 +22,7 @@ def render_page(monitor: Monitor) -> str:
     Raises:
         HarnessError: jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-    except ImportError:
-        raise _not_installed() from None
-    environment = Environment(
-        loader=FileSystemLoader(data_path("reports")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["svg"] = Markup  # charts are made here and escape their own texts
-    style = (data_path("reports") / "monitor.css").read_text(encoding="utf-8")
-    page = environment.get_template("monitor.html.j2")
-    return page.render(**page_model(monitor), style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
+    return render_template("monitor.html.j2", page_model(monitor), "monitor.css")
 
 
 def page_model(monitor: Monitor) -> dict[str, Any]:
