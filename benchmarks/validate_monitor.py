@@ -29,13 +29,13 @@ from harness.monitoring.rules import look
 from harness.monitoring.simulate import START, Event, Plan, Pool, make_pool, reference_records, stream_records
 
 PER_DAY: Final = 240
-DAYS: Final = 30
+DAYS: Final = 40
 ON_DAY: Final = 10
 STATED: Final[dict[Event, tuple[str, float]]] = {
     "latency": ("latency-p99", 2),
     "surge": ("cusum-claimed-pneumothorax", 48),
     "scanner": ("data-drift", 120),
-    "recall": ("cusum-missed-pleural-effusion", 18 * 24),
+    "recall": ("cusum-missed-pleural-effusion", 25 * 24),
 }
 """Event -> the detector that must see it, and within how many hours in nine cases of ten."""
 

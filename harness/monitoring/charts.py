@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from harness.dossier import svg as draw
-from harness.dossier.svg import ACCENT, FAIL, INK, MUTED, RULE
+from harness.dossier.svg import ACCENT, FAIL, INK, MUTED, RULE, line, svg, text
 
 SHADES = (ACCENT, "#7ba3c4", "#b7cfe0")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 372, 180, 42, 10, 28, 24
@@ -45,8 +44,8 @@ def timeline(
         percent: values are shares.
         floor: the axis begins here, or below the smallest value where it is None.
     """
-    times = [time for line in series for time, _ in line.points]
-    values = [value for line in series for _, value in line.points if value is not None]
+    times = [time for one in series for time, _ in one.points]
+    values = [value for one in series for _, value in one.points if value is not None]
     if not values:
         return _empty(title)
     values += [limit] if limit is not None else []
@@ -68,40 +67,38 @@ def timeline(
     ]
     for place in range(round((high - low) / step) + 1):
         value = low + place * step
-        parts.append(draw.line(LEFT, y(value), WIDTH - RIGHT, y(value), RULE, 0.6))
+        parts.append(line(LEFT, y(value), WIDTH - RIGHT, y(value), RULE, 0.6))
         shown = f"{round(100 * value, 6):g} %" if percent else f"{round(value, 9):g}"
-        parts.append(draw.text(LEFT - 6, y(value) + 3, shown, MUTED, 10, "end"))
+        parts.append(text(LEFT - 6, y(value) + 3, shown, MUTED, 10, "end"))
     for at, anchor in ((first, "start"), ((first + last) / 2, "middle"), (last, "end")):
-        parts.append(draw.text(x(at), HEIGHT - 8, _day(at, span), MUTED, 10, anchor))
-    for line, width in zip(reversed(series), [1.2] * (len(series) - 1) + [1.8], strict=True):
-        parts += _paths(
-            [(x(time), None if v is None else y(v)) for time, v in line.points], line.colour, width
-        )
+        parts.append(text(x(at), HEIGHT - 8, _day(at, span), MUTED, 10, anchor))
+    for one, width in zip(reversed(series), [1.2] * (len(series) - 1) + [1.8], strict=True):
+        parts += _paths([(x(time), None if v is None else y(v)) for time, v in one.points], one.colour, width)
     if limit is not None:
-        parts.append(draw.line(LEFT, y(limit), WIDTH - RIGHT, y(limit), INK, 1.1, "4 3"))
-    legend = [(line.label, line.colour, "") for line in series]
+        parts.append(line(LEFT, y(limit), WIDTH - RIGHT, y(limit), INK, 1.1, "4 3"))
+    legend = [(one.label, one.colour, "") for one in series]
     legend += [(limit_label, INK, "4 3")] if limit is not None else []
     at_x = 4.0
     for label, colour, dash in legend:
-        parts.append(draw.line(at_x, 11, at_x + 14, 11, colour, 1.8, dash))
-        parts.append(draw.text(at_x + 18, 14, label, MUTED, 10, "start"))
+        parts.append(line(at_x, 11, at_x + 14, 11, colour, 1.8, dash))
+        parts.append(text(at_x + 18, 14, label, MUTED, 10, "start"))
         at_x += 30 + 5.2 * len(label)
     told = "; ".join(
-        f"{line.label}: last {known[-1]:.4g}, from {min(known):.4g} to {max(known):.4g}"
-        for line in series
-        if (known := [value for _, value in line.points if value is not None])
+        f"{one.label}: last {known[-1]:.4g}, from {min(known):.4g} to {max(known):.4g}"
+        for one in series
+        if (known := [value for _, value in one.points if value is not None])
     )
-    return draw.svg(WIDTH, HEIGHT, title, told, parts)
+    return svg(WIDTH, HEIGHT, title, told, parts)
 
 
 def shares(title: str, rows: Sequence[tuple[str, Sequence[int]]], names: Sequence[str]) -> str:
     """The make-up of wholes, one bar each, parts in the same order and shade."""
-    left, line, top = 78, 24, 4
+    left, step_y, top = 78, 24, 4
     width = WIDTH - left - RIGHT
     parts: list[str] = []
     for place, (label, counts) in enumerate(rows):
-        y, at, whole = top + line * place, float(left), sum(counts) or 1
-        parts.append(draw.text(left - 8, y + 14, label, INK, 10, "end"))
+        y, at, whole = top + step_y * place, float(left), sum(counts) or 1
+        parts.append(text(left - 8, y + 14, label, INK, 10, "end"))
         for part, count in enumerate(counts):
             size = width * count / whole
             shade = f"hsl(207 {58 - 3 * part}% {30 + 55 * part / max(1, len(counts) - 1):.0f}%)"
@@ -109,15 +106,13 @@ def shares(title: str, rows: Sequence[tuple[str, Sequence[int]]], names: Sequenc
             parts.append(f'<rect {box} fill="{shade}"/>')
             if size > 24:
                 ink = "#fff" if part < len(counts) * 0.55 else INK
-                parts.append(
-                    draw.text(at + size / 2, y + 14, f"{100 * count / whole:.0f} %", ink, 10, "middle")
-                )
+                parts.append(text(at + size / 2, y + 14, f"{100 * count / whole:.0f} %", ink, 10, "middle"))
             at += size
     told = "; ".join(
         f"{label}: " + ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
         for label, counts in rows
     )
-    return draw.svg(WIDTH, top + line * len(rows) + 4, title, told, parts)
+    return svg(WIDTH, top + step_y * len(rows) + 4, title, told, parts)
 
 
 def _axis(low: float, high: float) -> tuple[float, float, float]:
@@ -153,5 +148,5 @@ def _paths(points: Sequence[tuple[float, float | None]], colour: str, width: flo
 
 
 def _empty(title: str) -> str:
-    words = draw.text(WIDTH / 2, 44, "NOT EVALUATED: nothing measured yet", MUTED, 10, "middle")
-    return draw.svg(WIDTH, 80, title, "nothing measured yet", [words])
+    words = text(WIDTH / 2, 44, "NOT EVALUATED: nothing measured yet", MUTED, 10, "middle")
+    return svg(WIDTH, 80, title, "nothing measured yet", [words])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from harness.dossier.render import render_template
+from harness.dossier.render import COMMON, render_template
 from harness.monitoring.charts import SHADES, Series, shares, timeline
 from harness.monitoring.config import Rule
 from harness.monitoring.cost import notes, seconds_of, table, work_out
@@ -22,7 +22,7 @@ def render_page(monitor: Monitor) -> str:
     Raises:
         HarnessError: jinja2 is not installed.
     """
-    return render_template("monitor.html.j2", page_model(monitor), styles=("monitor.css",))
+    return render_template("monitor.html.j2", page_model(monitor), (COMMON, "monitor.css"))
 
 
 def page_model(monitor: Monitor) -> dict[str, Any]:

@@ -187,7 +187,7 @@ class ReportDataset:
                 partial.unlink(missing_ok=True)
         self._features = np.load(path, mmap_mode="r")
 
-    def _pictures(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pictures(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         pairs = [self.processor.images(self.case(index).study) for index in indices]
         return torch.stack([images for images, _ in pairs]), torch.stack([mask for _, mask in pairs])
 
