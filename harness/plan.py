@@ -74,6 +74,9 @@ class Plan:
         return Status.whole([*parts, *(Status.NOT_EVALUATED for _ in self.reasons)])
 
 
+_OPEN: Final = "depends on the candidate: only a run can tell"
+
+
 def plan(suite: Suite, cohort: Cohort) -> Plan:
     """What a candidate that makes no error would get, from reference labels alone.
 
@@ -89,7 +92,8 @@ def plan(suite: Suite, cohort: Cohort) -> Plan:
     groups, _ = slice_columns(suite.slices, [case.groups for case in cases])
     measures = suite.build_measures()
     asked = [item for item in suite.criteria if item.value in measures[item.measure].proportions]
-    guardrails = suite.comparison.guardrails if suite.comparison else ()
+    rails = suite.comparison.guardrails if suite.comparison else ()
+    guardrails = [item for item in rails if item.value in measures[item.measure].proportions]
     pairs = _perfect(suite, cases)
     wanted = {item.measure for item in asked} | {item.measure for item in guardrails}
     rows = {key: measures[key].rows(pairs) for key in sorted(wanted)}
@@ -111,7 +115,7 @@ def plan(suite: Suite, cohort: Cohort) -> Plan:
     needs = []
     for criterion in suite.criteria:
         if criterion.id not in decisions:
-            needs.append(Need(criterion.id, Status.PASS, "depends on the candidate: only a run can tell"))
+            needs.append(Need(criterion.id, Status.PASS, _OPEN))
         elif criterion.over:
             needs.append(_over(criterion, decisions[criterion.id]))
         else:
@@ -122,6 +126,11 @@ def plan(suite: Suite, cohort: Cohort) -> Plan:
             needs.append(_criterion(criterion, decisions[criterion.id], counts, confidence, len(cases)))
     if suite.comparison is not None and suite.comparison.randomised is None:
         needs += [_guardrail(item, trials(item, everyone), len(cases)) for item in guardrails]
+        needs += [
+            Need(f"{item.measure}.{item.value} (guardrail)", Status.PASS, _OPEN)
+            for item in rails
+            if item not in guardrails
+        ]
     return Plan(len(cases), len(set(patients)), tuple(needs), verdict.reasons)
 
 

@@ -14,7 +14,7 @@ from harness.errors import SuiteError
 from harness.measures.base import Measure
 from harness.plugins import load
 from harness.suite_checks import unanswerable
-from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis
+from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis, ParityPart
 from harness.yaml_source import KeyPath, Source, read_yaml
 
 # 0 and 1 are no thresholds: every value passes the one, or none does.
@@ -294,6 +294,7 @@ def _known_keys(path: KeyPath) -> list[str]:
         ("comparison", "family"): Hypothesis,
         ("comparison", "guardrails"): Guardrail,
         ("comparison", "randomised"): Arms,
+        ("comparison", "parity"): ParityPart,
     }
     part = by_place.get(tuple(name for name in path if isinstance(name, str)))
     return list(part.model_fields) if part else []

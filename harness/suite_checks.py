@@ -75,7 +75,7 @@ def unanswerable(suite: Suite, source: Source) -> Iterator[str]:
                 what = "is no function of counts: its difference is shown, and cannot be tested"
                 yield source.problem((*path, "measure"), f"{item.measure} {what}")
                 continue
-            proportional = part_name == "guardrails" or item.test == "mcnemar"
+            proportional = part_name == "family" and item.test == "mcnemar"
             found = not unknown_value and item.measure in measures
             if found and proportional and item.value not in measures[item.measure].proportions:
                 yield source.problem(path, f"{item.measure}.{item.value} is no proportion")

@@ -47,3 +47,23 @@ def real():
     if not FOLDER.exists():
         pytest.skip(WHY_NOT)
     return real_texts()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory):
+    """The folder of a multimodal checkpoint of random weights, and its model."""
+    from tiny_package import make_checkpoint
+
+    folder = tmp_path_factory.mktemp("multimodal") / "tiny"
+    return folder, make_checkpoint(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_package(tiny_checkpoint):
+    """The folder of what is exported from it, in full precision."""
+    from tiny_package import make_package
+
+    folder, model = tiny_checkpoint
+    out = folder.parent / "package"
+    make_package(model, folder, out)
+    return out

@@ -9,7 +9,22 @@ import traceback
 from collections.abc import Sequence
 
 from harness import __version__
-from harness.cli import check, compare, gate, label, lock, phantom, plan, report, run, score, suite, train
+from harness.cli import (
+    check,
+    compare,
+    export,
+    gate,
+    label,
+    lock,
+    parity,
+    phantom,
+    plan,
+    report,
+    run,
+    score,
+    suite,
+    train,
+)
 
 EPILOG = """\
 exit codes:
@@ -31,7 +46,22 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (run, gate, compare, report, check, plan, label, lock, score, suite, phantom, train):
+    for module in (
+        run,
+        gate,
+        compare,
+        report,
+        check,
+        plan,
+        label,
+        lock,
+        score,
+        suite,
+        phantom,
+        train,
+        export,
+        parity,
+    ):
         module.add(verbs)
     return root
 

@@ -52,7 +52,7 @@ def act(options: argparse.Namespace) -> int:
     looks = options.looks or options.challenger.resolve().parent / "looks.jsonl"
     comparison = compare(options.current, options.challenger, looks)
     paths = write_comparison(options.out or options.challenger / "compare", comparison)
-    _show(comparison)
+    show_comparison(comparison)
     print()
     for path in paths:
         print(f"{path.suffix[1:].upper():8} {path}")
@@ -61,11 +61,12 @@ def act(options: argparse.Namespace) -> int:
     return comparison.status.exit_code
 
 
-def _show(comparison: Comparison) -> None:
+def show_comparison(comparison: Comparison) -> None:
+    """Prints differences, hypotheses, guardrails and the decision."""
     from rich.table import Table
 
     from harness.cli.terminal import STYLE, output
-    from harness.comparison.summary import TESTS, about, cells, p_value
+    from harness.comparison.summary import TESTS, about, cells, p_value, title
     from harness.gate import shown
 
     console = output()
@@ -100,4 +101,4 @@ def _show(comparison: Comparison) -> None:
     console.print()
     for line in about(comparison):
         console.print(line, markup=False)
-    console.print(f"\nPromotion: [{STYLE[comparison.status]}]{comparison.status}")
+    console.print(f"\n{title(comparison)}: [{STYLE[comparison.status]}]{comparison.status}")

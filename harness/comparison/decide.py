@@ -95,17 +95,19 @@ class Comparison:
         }
 
 
-def compare(current: Path, challenger: Path, looks: Path) -> Comparison:
+def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guarded] = ()) -> Comparison:
     """Compares two runs of one suite, and decides by its `comparison` section.
 
     PASS (promotion): at least one hypothesis of the family is shown in the challenger's favour and
     none against it, and every guardrail shows that no more than its margin was lost. A difference
-    that was not shown is not shown to be none, and does not promote.
+    that was not shown is not shown to be none, and does not promote. A suite with guardrails alone asks
+    for non-inferiority: then these decide, and no look at the data spends alpha.
 
     Args:
         current: run folder of the candidate in use.
         challenger: run folder of the one that may replace it.
         looks: hash-chained log of looks, shared by all comparisons of an experiment.
+        numbers: what was decided on the suite's `parity` section, which runs alone cannot answer.
 
     Raises:
         LedgerError: a run is incomplete or was changed. SuiteError: the runs asked different things,
@@ -131,21 +133,35 @@ def compare(current: Path, challenger: Path, looks: Path) -> Comparison:
     guardrails: tuple[Guarded, ...] = ()
     if part is None:
         reasons.append("The suite declares no comparison: differences are shown, and nothing is decided.")
-    else:
+    elif part.family:
         look = _look(old, new, part, looks)
         if look.level == 0:
             reasons.append(
                 f"Look {look.number} at {look.fraction:.0%} of the planned studies has no alpha left "
                 "to spend: an earlier look saw as many, or it is too early for any."
             )
+    elif len(old.studies) < (old.suite.cohort.studies or 0):
+        reasons.append(
+            f"The suite asks for {old.suite.cohort.studies:,} studies and the cohort gave "
+            f"{len(old.studies):,}: nothing can pass on fewer."
+        )
+    if part is not None:
         replicates = old.suite.inference.replicates
         found = {(item.measure, item.value): item for item in differences}
         family = tuple(
             _tested(item, found[item.measure, item.value], len(part.family), look, replicates)
             for item in part.family
+            if look is not None
         )
-        guardrails = tuple(_guarded(item, found[item.measure, item.value]) for item in part.guardrails)
-    parts = [_family_status(family), *(item.status for item in guardrails)]
+        guardrails = (
+            *numbers,
+            *(_guarded(item, found[item.measure, item.value]) for item in part.guardrails),
+        )
+        if part.parity is not None and not numbers:
+            reasons.append("The suite also limits the numbers inside a package: harness parity decides it.")
+    parts = [item.status for item in guardrails]
+    if part is None or part.family:
+        parts.append(_family_status(family))
     return Comparison(
         status=Status.whole([*parts, *(Status.NOT_EVALUATED for _ in reasons)]),
         current=_named(old),

@@ -29,9 +29,18 @@ def write_comparison(out: Path, comparison: Comparison) -> list[Path]:
     return [out / name for name in files]
 
 
+def title(comparison: Comparison) -> str:
+    """What was decided: a promotion, or, of a suite without hypotheses, that nothing was lost."""
+    return "Promotion" if comparison.family or not comparison.guardrails else "Non-inferiority"
+
+
 def markdown(comparison: Comparison) -> str:
     """The comparison as a Markdown page."""
-    lines = [f"## Promotion: {comparison.status}", "", *(f"> {line}\n" for line in about(comparison))]
+    lines = [
+        f"## {title(comparison)}: {comparison.status}",
+        "",
+        *(f"> {line}\n" for line in about(comparison)),
+    ]
     if comparison.family:
         lines += ["", "| Hypothesis | Test | p | Adjusted | Finding | Why |", "|---|---|---:|---:|---|---|"]
         lines += [

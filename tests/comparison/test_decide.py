@@ -199,3 +199,50 @@ def test_patients_are_dealt_out_by_share_and_salt():
     assert [arm_of(name, ARMS) == "challenger" for name in names] == dealt
     anew = [arm_of(name, Arms(share=0.3, salt="t")) == "challenger" for name in names]
     assert np.mean(np.array(dealt) & anew) == pytest.approx(0.09, abs=0.01)
+
+
+def without_family(text):
+    begin, end = text.index("  alpha:"), text.index("  guardrails:")
+    return text[:begin] + text[end:]
+
+
+def test_guardrails_alone_decide_non_inferiority(tmp_path):
+    suite = (
+        without_family(SUITE + COMPARISON) + "    - {measure: findings_f1, value: micro-14, margin: 0.05}\n"
+    )
+    patients = [f"p{k}" for k in range(400)]
+    good = np.arange(400) % 20 != 0
+    worse = good & (np.arange(400) % 8 != 1)
+    make_run(tmp_path / "a", good, patients, suite)
+    for name, hits, wanted in (("same", good, Status.PASS), ("worse", worse, Status.FAIL)):
+        make_run(tmp_path / name, hits, patients, suite, candidate=name)
+        found = compare(tmp_path / "a", tmp_path / name, tmp_path / "looks.jsonl")
+        assert found.status is wanted
+        assert {item.status for item in found.guardrails if "failure" not in item.id} == {wanted}
+        assert found.family == ()
+        assert found.look is None
+    assert not (tmp_path / "looks.jsonl").exists()
+
+
+def test_guardrails_alone_on_too_few_are_not_evaluated(tmp_path):
+    suite = without_family(SUITE + COMPARISON)
+    few = suite.replace("STUDIES", "100")
+    patients = [f"p{k}" for k in range(60)]
+    for name in "ab":
+        make_run(tmp_path / name, np.ones(60, dtype=bool), patients, few, candidate=name)
+    found = compare(tmp_path / "a", tmp_path / "b", tmp_path / "looks.jsonl")
+    assert found.status is Status.NOT_EVALUATED
+    assert "asks for 100 studies and the cohort gave 60" in found.reasons[0]
+
+
+def test_limits_on_numbers_are_not_decided_by_runs(tmp_path):
+    suite = (
+        without_family(SUITE + COMPARISON) + "  parity: {probability: 0.02, detections: 0.9, tokens: 0.9}\n"
+    )
+    patients = [f"p{k}" for k in range(400)]
+    for name in "ab":
+        make_run(tmp_path / name, np.ones(400, dtype=bool), patients, suite, candidate=name)
+    found = compare(tmp_path / "a", tmp_path / "b", tmp_path / "looks.jsonl")
+    assert {item.status for item in found.guardrails} == {Status.PASS}
+    assert found.status is Status.NOT_EVALUATED
+    assert "harness parity decides it" in found.reasons[0]

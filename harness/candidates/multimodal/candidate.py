@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +33,21 @@ _CODE: Final = (
     "pixels.py",
     "report.py",
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    prompt: str
+    ids: torch.Tensor
+    """(1, n)."""
+    images: torch.Tensor
+    """(V, 1, H, W)."""
+    view_mask: torch.Tensor
+    """(V,)."""
+    features: torch.Tensor
+    """(1, V, 1 + patches, d_v)."""
+    scores: dict[Finding, float]
+    """The head's probabilities."""
 
 
 class MultimodalCandidate(Candidate):
@@ -133,18 +149,18 @@ class MultimodalCandidate(Candidate):
         """
         began = time.perf_counter()
         with _memory_failures():
-            prompt, inputs = self._inputs(study)
+            asked = self._asked(study)
             model, processor = self._loaded
-            answer, _, scores = self._answer(inputs)
+            answer = self._answer(asked)
             notes = [] if answer.finished else ["the text ends at the longest length allowed"]
-            if CUT in prompt:
+            if CUT in asked.prompt:
                 notes.append("the indication was too long for the model and was cut")
             report = structured_report(
                 f"multimodal-{study.study_id}",
                 processor.decode(answer.tokens),
-                scores,
+                asked.scores,
                 model.config,
-                lambda findings: self._boxes(study, inputs, findings),
+                lambda findings: self._boxes(study, asked, findings),
                 notes,
             )
         elapsed = (time.perf_counter() - began) * 1e3
@@ -164,17 +180,23 @@ class MultimodalCandidate(Candidate):
         from harness.candidates.multimodal import explain
 
         with _memory_failures():
-            _, inputs = self._inputs(study)
+            asked = self._asked(study)
             model, processor = self._loaded
-            answer, features, _ = self._answer(inputs)
+            answer = self._answer(asked)
             place = explain.place_of(processor, study)
-            images, view_mask, ids = inputs
             size = model.config.image_size
-            found = explain.finding_maps(model, images, view_mask, FINDINGS, place.slot, method)
+            found = explain.finding_maps(model, asked.images, asked.view_mask, FINDINGS, place.slot, method)
             text = processor.decode(answer.tokens)
             told = explain.sentence_tokens(processor, answer.tokens, text)
             drawn = explain.sentence_maps(
-                model, features, view_mask[None], ids, answer.tokens, [g for _, g in told], place.slot, method
+                model,
+                asked.features,
+                asked.view_mask[None],
+                asked.ids,
+                answer.tokens,
+                [places for _, places in told],
+                place.slot,
+                method,
             )
             return explain.Explanation(
                 picture=place.picture,
@@ -186,47 +208,37 @@ class MultimodalCandidate(Candidate):
                 method=method,
             )
 
-    def _inputs(self, study: Study) -> tuple[str, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """The prompt; pictures (V, 1, H, W), which are there (V,), and the prompt's ids (1, n)."""
+    def _asked(self, study: Study) -> _Asked:
+        """Everything that the model is given for a study, and what the frozen encoder makes of it."""
+        import torch
+
         self.prepare()
-        _, processor = self._loaded
-        images, view_mask = processor.images(study)
-        prompt = processor.prompt(study, self.instruction, self._detected(images, view_mask))
-        return prompt, (images, view_mask, processor.encode([prompt]).input_ids)
-
-    def _detected(self, images: torch.Tensor, view_mask: torch.Tensor) -> Collection[Finding] | None:
-        """What the prompt names as seen by the head; None for a checkpoint whose prompt names nothing."""
-        import torch
-
         model, processor = self._loaded
-        if not model.config.detections_in_prompt:
-            return None
-        with torch.inference_mode():
-            features = model.encode(images[None].to(model.device))
-            found = processor.detected(torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist())
-        named: Collection[Finding] | None = found
-        return named
-
-    def _answer(
-        self, inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-    ) -> tuple[Generated, torch.Tensor, dict[Finding, float]]:
-        """The best beam, the encoder's features and the head's probabilities."""
-        import torch
-
-        model, _ = self._loaded
-        images, view_mask, ids = inputs
-        with torch.no_grad():  # an explanation takes gradients through what follows
+        images, view_mask = processor.images(study)
+        with torch.no_grad():  # not inference mode: an explanation takes gradients through what follows
             features = model.encode(images[None].to(model.device))
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
+        prompt = processor.prompt(study, self.instruction, processor.detected(scores))
+        ids = processor.encode([prompt]).input_ids.to(model.device)
+        return _Asked(prompt, ids, images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
+
+    def _answer(self, asked: _Asked) -> Generated:
+        """The best beam."""
+        model, _ = self._loaded
         (answer,) = model.generate(
-            None, ids.to(model.device), view_mask=view_mask[None], vision_features=features, beams=self.beams
+            None,
+            asked.ids,
+            view_mask=asked.view_mask[None],
+            vision_features=asked.features,
+            beams=self.beams,
         )
-        return answer, features, dict(zip(FINDINGS, scores, strict=True))
+        found: Generated = answer
+        return found
 
     def _boxes(
         self,
         study: Study,
-        inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        asked: _Asked,
         findings: Sequence[Finding],
     ) -> Mapping[Finding, Box | None]:
         from harness.candidates.multimodal import explain
@@ -235,7 +247,7 @@ class MultimodalCandidate(Candidate):
         place = explain.place_of(processor, study)
         if not place.first:  # a box would be read as one on the study's first picture
             return {}
-        maps = explain.finding_maps(model, inputs[0], inputs[1], findings, place.slot)
+        maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
         size = model.config.image_size
         return {f: explain.box_of(explain.in_picture(map_, place, size)) for f, map_ in maps.items()}
 
@@ -251,9 +263,7 @@ def _memory_failures() -> Iterator[None]:
         # torch.OutOfMemoryError is a RuntimeError; on a processor the allocator raises a plain one.
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "memory" not in str(error):
             raise
-        failed = error.__traceback__
         error.__traceback__ = None  # its frames hold the tensors
-        del failed
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

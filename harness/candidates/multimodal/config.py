@@ -12,6 +12,8 @@ from harness.errors import CandidateError
 from harness.report import FINDINGS, Finding, State
 
 MODEL_TYPE: Final = "radiology-multimodal"
+IGNORED: Final = -100
+"""Label of a token that does not count in L_report."""
 ViewName = Literal["frontal", "lateral"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from harness.candidates.multimodal.config import LossWeights
+from harness.candidates.multimodal.config import IGNORED, LossWeights
 from harness.errors import CandidateError
 from harness.report import State
-
-IGNORED: Final = -100
-"""Label of a token that does not count in L_report."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from harness.candidates.multimodal.config import MultimodalConfig, read_config
-from harness.candidates.multimodal.losses import IGNORED
+from harness.candidates.multimodal.config import IGNORED, MultimodalConfig, read_config
 from harness.candidates.multimodal.prompts import (
     CUT,
     STANDARD,
@@ -24,6 +22,10 @@ from harness.errors import CandidateError
 from harness.pixels import read_pixels
 from harness.report import Finding
 from harness.study import Image, Study
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
 
 __all__ = ["IGNORED", "Encoded", "MultimodalProcessor", "context_length", "load_tokenizer"]
 
@@ -103,8 +105,14 @@ class MultimodalProcessor:
             )
         return pictures
 
-    def images(self, study: Study) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised pictures (V, 1, H, W), float32, and which are there (V,), bool; absent ones are 0.
+    def pictures(
+        self, study: Study, read: Callable[[Path, int], NDArray[np.float32]] = read_pixels
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Normalised pictures (V, 1, H, W), and which are there (V,); absent ones are 0.
+
+        Args:
+            study: any.
+            read: file and side length -> grey values in [0, 1].
 
         Raises:
             CandidateError: the study has none of the views. harness.errors.CohortError: a picture
@@ -115,8 +123,15 @@ class MultimodalProcessor:
         planes = np.zeros((len(pictures), 1, size, size), dtype=np.float32)
         for place, picture in enumerate(pictures):
             if picture is not None:
-                planes[place, 0] = (read_pixels(picture.path, size) - config.image_mean) / config.image_std
-        return torch.from_numpy(planes), torch.tensor([picture is not None for picture in pictures])
+                planes[place, 0] = (read(picture.path, size) - config.image_mean) / config.image_std
+        return planes, np.array([picture is not None for picture in pictures])
+
+    def images(self, study: Study) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `pictures`, as tensors: float32 and bool."""
+        import torch
+
+        planes, there = self.pictures(study)
+        return torch.from_numpy(planes), torch.from_numpy(there)
 
     # Words
 
@@ -189,6 +204,26 @@ class MultimodalProcessor:
         text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text.strip()
 
+    def prompt_ids(self, prompt: str, number: int = 0) -> list[int]:
+        """Token ids of a prompt, with the one that begins a text where the tokenizer has it.
+
+        Raises:
+            CandidateError: the prompt is empty or does not fit; `number` is what it is called there.
+        """
+        if not prompt.strip():
+            raise CandidateError(f"prompt {number} is empty; the model needs an instruction")
+        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
+        row, limit = [*bos, *self.ids(prompt)], self._limit()
+        if limit is not None and len(row) >= limit:
+            raise CandidateError(
+                f"prompt {number} has {len(row)} tokens and {limit} are free beside the pictures; "
+                "MultimodalProcessor.prompt shortens it"
+            )
+        return row
+
+    def _limit(self) -> int | None:
+        return None if self.context is None else self.context - self.config.prefix_length
+
     def encode(self, prompts: Sequence[str], reports: Sequence[str] | None = None) -> Encoded:
         """Token ids of prompts, and of the reports behind them.
 
@@ -198,25 +233,19 @@ class MultimodalProcessor:
         Raises:
             CandidateError: an empty prompt or report, or a prompt that does not fit.
         """
+        import torch
+
         if not prompts:
             raise CandidateError("no prompt")
         rows, answers, truncated = [], [], []
-        bos = [] if self.tokenizer.bos_token_id is None else [self.tokenizer.bos_token_id]
-        limit = None if self.context is None else self.context - self.config.prefix_length
+        limit = self._limit()
         for number, prompt in enumerate(prompts):
-            if not prompt.strip():
-                raise CandidateError(f"prompt {number} is empty; the model needs an instruction")
-            row = [*bos, *self.ids(prompt)]
+            row = self.prompt_ids(prompt, number)
             answer: list[int] = []
             if reports is not None:
                 if not reports[number].strip():
                     raise CandidateError(f"report {number} is empty; leave the study out of training")
                 answer = [*self.ids(reports[number]), self.eos]
-            if limit is not None and len(row) >= limit:
-                raise CandidateError(
-                    f"prompt {number} has {len(row)} tokens and {limit} are free beside the pictures; "
-                    "MultimodalProcessor.prompt shortens it"
-                )
             kept = answer if limit is None else answer[: limit - len(row)]
             rows.append(row)
             answers.append(kept)
@@ -241,9 +270,11 @@ def context_length(config: MultimodalConfig) -> int | None:
     Raises:
         CandidateError: the pictures alone fill it, or the language model is not known.
     """
-    from harness.candidates.multimodal.parts import language_config
+    length = config.language.get("max_position_embeddings")
+    if length is None:  # a model type may have another name for it
+        from harness.candidates.multimodal.parts import language_config
 
-    length = getattr(language_config(config.language), "max_position_embeddings", None)
+        length = getattr(language_config(config.language), "max_position_embeddings", None)
     if length is not None and length < config.prefix_length + 2:
         raise CandidateError(
             f"the pictures need {config.prefix_length} tokens and the language model has {length} positions; "

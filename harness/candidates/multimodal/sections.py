@@ -59,5 +59,5 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
             starts.append(sentence.starts[0])
         words = sentence.words
         numbered = words[-1].isdigit() and (len(words) == 1 or words[-2] == ":")
-    ends = [*starts[1:], len(text)]
-    return [(start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=False)]
+    ends = [*starts[1:], len(text)][: len(starts)]  # a text without words has no sentence
+    return [(start, start + len(text[start:end].rstrip())) for start, end in zip(starts, ends, strict=True)]

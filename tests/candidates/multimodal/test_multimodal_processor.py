@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.candidates.multimodal.losses import IGNORED
+from harness.candidates.multimodal.config import IGNORED
 from harness.candidates.multimodal.processor import MultimodalProcessor
 from harness.candidates.multimodal.prompts import CUT, Instruction
 from harness.errors import CandidateError, CohortError

@@ -1,0 +1,1 @@
+"""Runs a package made by `harness export` with onnxruntime alone; torch is not imported."""

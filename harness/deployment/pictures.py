@@ -1,0 +1,194 @@
+"""The door of a deployed model: which picture files may enter, and what grey values they become.
+
+A file is refused, with the reason, rather than guessed at: a report on a thumbnail, on an overlay
+of two colours or on an inverted chest would read like any other.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError
+
+from harness.errors import CohortError
+from harness.pixels import read_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEAST: Final = 32
+"""Pixels along the shorter side; a smaller file is an icon or a placeholder, no radiograph."""
+MOST: Final = 8192
+"""Pixels along the longer side; no chest detector has more, and one study must not fill the memory."""
+_GREY_DEPTHS: Final = {"L": 8, "LA": 8, "RGB": 8, "RGBA": 8, "I": 16, "I;16": 16, "I;16B": 16, "I;16L": 16}
+_COLOURS: Final = ("RGB", "RGBA")
+
+Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a file says of itself, before a pixel is read."""
+
+    format: Literal["PNG", "JPEG", "DICOM"]
+    width: int
+    height: int
+    bit_depth: Literal[8, 16]
+    """Bits that hold a value; a DICOM of 10 to 15 bits stored counts as 16."""
+    photometric: Photometric
+    """MONOCHROME1: large values are dark, and the picture is inverted when it is read."""
+
+
+def check_picture(path: Path) -> Picture:
+    """What a picture file is, if it may enter.
+
+    Raises:
+        CohortError: missing, no PNG, JPEG or DICOM file, smaller than `LEAST` or larger than `MOST`,
+            or of a bit depth or photometric interpretation that a radiograph does not have.
+    """
+    if _is_dicom(path):
+        return _checked_dicom(path, _read_dicom(path, pixels=False))
+    try:
+        with Pillow.open(path) as file:
+            kind, mode, (width, height) = file.format, file.mode, file.size
+    except FileNotFoundError:
+        raise CohortError(f"{path}: no such picture; is the download complete?") from None
+    except Pillow.DecompressionBombError:
+        raise CohortError(f"{path}: more pixels than any detector has; send the radiograph alone") from None
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        raise CohortError(f"{path}: neither PNG, JPEG nor DICOM; convert it, or fetch it again") from None
+    if kind not in ("PNG", "JPEG"):
+        raise CohortError(f"{path}: a {kind} file; send PNG, JPEG or DICOM")
+    if mode not in _GREY_DEPTHS:
+        raise CohortError(f"{path}: pixels of mode {mode}; send 8 or 16 bits of grey, or RGB")
+    _check_size(path, width, height)
+    depth: Literal[8, 16] = 16 if _GREY_DEPTHS[mode] == 16 else 8
+    colour: Photometric = "RGB" if mode in _COLOURS else "MONOCHROME2"
+    return Picture("PNG" if kind == "PNG" else "JPEG", width, height, depth, colour)
+
+
+def read_picture(path: Path, size: int) -> NDArray[np.float32]:
+    """A picture that may enter, as grey values in [0, 1], shape (size, size).
+
+    PNG and JPEG as `harness.pixels.read_pixels` reads them. DICOM: rescaled and windowed by its own
+    lookup tables, MONOCHROME1 inverted, RGB to luminance; then padded with black to a square.
+
+    Raises:
+        CohortError: as `check_picture`; truncated; or a value is not finite.
+    """
+    picture = check_picture(path)
+    if picture.format != "DICOM":
+        return check_values(read_pixels(path, size), path)
+    return _padded(check_values(_dicom_values(path), path), size)
+
+
+def check_values(values: NDArray[Any], source: object = "picture") -> NDArray[np.float32]:
+    """Grey values in [0, 1] of any two-dimensional shape, as float32.
+
+    Raises:
+        CohortError: another number of axes, no pixel, a value that is not finite, or one out of range.
+    """
+    if values.ndim != 2 or not values.size:
+        raise CohortError(f"{source}: has shape {list(values.shape)}; one grey plane is needed")
+    if not np.isfinite(values).all():
+        raise CohortError(f"{source}: a pixel is NaN or infinite; the file is damaged, fetch it again")
+    if values.min() < 0 or values.max() > 1:
+        raise CohortError(f"{source}: grey values must lie in [0, 1]")
+    return values.astype(np.float32)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if min(width, height) < LEAST:
+        raise CohortError(f"{path}: {width} x {height} pixels; at least {LEAST} on each side are needed")
+    if max(width, height) > MOST:
+        raise CohortError(f"{path}: {width} x {height} pixels; at most {MOST} on each side are read")
+
+
+def _is_dicom(path: Path) -> bool:
+    """By its preamble, not its name."""
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _read_dicom(path: Path, pixels: bool) -> Any:
+    try:
+        import pydicom
+    except ImportError:
+        raise CohortError(f'{path}: DICOM needs pydicom; pip install "harness[dicom]"') from None
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+    except Exception as error:  # the library raises many kinds on damaged files
+        raise CohortError(f"{path}: not a readable DICOM file ({type(error).__name__})") from None
+
+
+def _checked_dicom(path: Path, file: Any) -> Picture:
+    try:
+        width, height, frames, allocated = (
+            int(file.get(name) or other)
+            for name, other in (("Columns", 0), ("Rows", 0), ("NumberOfFrames", 1), ("BitsAllocated", 0))
+        )
+    except (TypeError, ValueError):
+        raise CohortError(f"{path}: not a readable DICOM file (its sizes are no numbers)") from None
+    if not width or not height:
+        raise CohortError(f"{path}: a DICOM file without a picture; send the radiograph itself")
+    _check_size(path, width, height)
+    if frames != 1:
+        raise CohortError(f"{path}: a DICOM file of several frames; send one radiograph a file")
+    photometric = str(file.get("PhotometricInterpretation", ""))
+    if photometric.startswith("YBR"):
+        photometric = "RGB"  # colour all the same; converted when it is read
+    if photometric not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
+        raise CohortError(
+            f"{path}: photometric interpretation {photometric or 'missing'}; MONOCHROME1, MONOCHROME2 and "
+            "RGB are read"
+        )
+    if allocated not in (8, 16):
+        raise CohortError(f"{path}: {allocated} bits a value; 8 and 16 are read")
+    return Picture("DICOM", width, height, 8 if allocated == 8 else 16, photometric)  # type: ignore[arg-type]
+
+
+def _dicom_values(path: Path) -> NDArray[np.float64]:
+    """Grey values in [0, 1], shape (rows, columns), bright where the body is dense."""
+    file = _read_dicom(path, pixels=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote values of the file
+            shown = _shown(file)
+    except Exception as error:
+        raise CohortError(
+            f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated, or its "
+            "compression needs a pydicom plugin: fetch it again, or send it uncompressed"
+        ) from None
+    if shown.ndim != 2 or not np.isfinite(shown).all():
+        raise CohortError(f"{path}: a pixel is NaN or infinite; the file is damaged, fetch it again")
+    low, high = shown.min(), shown.max()
+    scaled = (shown - low) / (high - low) if high > low else np.zeros_like(shown)
+    return 1 - scaled if str(file.PhotometricInterpretation) == "MONOCHROME1" else scaled
+
+
+def _shown(file: Any) -> NDArray[np.float64]:
+    """What a viewer shows of a DICOM file, before inversion."""
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
+
+    values, photometric = file.pixel_array, str(file.PhotometricInterpretation)
+    if values.ndim == 2:
+        return np.asarray(apply_voi_lut(apply_modality_lut(values, file), file), dtype=np.float64)
+    if photometric != "RGB":
+        values = convert_color_space(values, photometric, "RGB")
+    # Luminance as ITU-R BT.601 has it, and as PNG and JPEG are converted.
+    grey: NDArray[np.float64] = values.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return grey
+
+
+def _padded(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    grey = Pillow.fromarray(values)
+    padded = ImageOps.pad(grey, (size, size), method=Pillow.Resampling.BILINEAR, color=0)
+    return np.clip(np.asarray(padded, dtype=np.float32), 0, 1)
