@@ -144,10 +144,15 @@ def _confusion(estimates: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _repeat(ledger: Ledger, other: str, folder: Path, *, elsewhere: bool = False) -> dict[str, Any]:
     """The comparison with a second run; NOT EVALUATED, with the reason, where there is none."""
-    nothing = {"status": Status.NOT_EVALUATED.value, "identical": None, "findings": {}, "environments": []}
+    nothing: dict[str, Any] = {
+        "status": Status.NOT_EVALUATED.value,
+        "identical": None,
+        "findings": {},
+        "environments": [],
+    }
     if not other:
         return {**nothing, "reason": "no second run is named"}
     try:
         return compare_repeat(ledger, Ledger(folder / other), elsewhere=elsewhere)
-    except LedgerError as error:
-        return {**nothing, "reason": f"the second run cannot be read: {error}"}
+    except LedgerError:
+        return {**nothing, "reason": f"{other} is missing, incomplete or damaged"}

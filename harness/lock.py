@@ -7,14 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.chain import Chain
 from harness.digests import digest_value
 from harness.errors import LedgerError, SuiteError
-from harness.ledger import Readable, write_atomically
+from harness.ledger import write_atomically
 from harness.looks import count_look
 from harness.suite import Suite, read_suite
+
+
+class Logged(Protocol):
+    """A run as far as its lock is concerned."""
+
+    root: Path
+    identity: dict[str, Any]
+    log: Chain
 
 
 def write_lock(
@@ -133,7 +141,7 @@ def looks_path(lock: Path) -> Path:
     return lock.parent / "looks.jsonl"
 
 
-def keep_lock(path: Path | None, ledger: Readable) -> None:
+def keep_lock(path: Path | None, ledger: Logged) -> None:
     """Puts a copy of the lock, if there is one, into the run folder, and counts the look.
 
     Raises:
@@ -146,7 +154,7 @@ def keep_lock(path: Path | None, ledger: Readable) -> None:
     record_look(path, ledger)
 
 
-def record_look(path: Path, ledger: Readable) -> None:
+def record_look(path: Path, ledger: Logged) -> None:
     """Counts a run under a lock, in the ledger of looks and in the run's own log; once.
 
     Candidates of a family count together, whatever they are asked: each look at the same studies is
@@ -184,7 +192,7 @@ def record_look(path: Path, ledger: Readable) -> None:
     )
 
 
-def lock_account(ledger: Readable) -> dict[str, Any]:
+def lock_account(ledger: Logged) -> dict[str, Any]:
     """What a page says of the lock of a run; None where it is not known."""
     lock, look = ledger.identity.get("lock") or {}, _look(ledger) or {}
     return {
@@ -197,7 +205,7 @@ def lock_account(ledger: Readable) -> dict[str, Any]:
     }
 
 
-def lock_findings(ledger: Readable) -> list[str]:
+def lock_findings(ledger: Logged) -> list[str]:
     """Every difference between the protocol lock and the run, in sentences; empty where there is none."""
     lock: dict[str, Any] | None = ledger.identity.get("lock")
     if lock is None:
@@ -227,7 +235,7 @@ def lock_findings(ledger: Readable) -> list[str]:
     return found
 
 
-def _look(ledger: Readable) -> dict[str, Any] | None:
+def _look(ledger: Logged) -> dict[str, Any] | None:
     return next((entry for entry in ledger.log.entries() if entry["event"] == "look"), None)
 
 

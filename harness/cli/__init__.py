@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from harness import __version__
 from harness.cli import (
+    ab,
     check,
     compare,
+    cost,
     dossier,
     errors,
     explore,
@@ -19,6 +21,7 @@ from harness.cli import (
     gate,
     label,
     lock,
+    monitor,
     parity,
     phantom,
     plan,
@@ -49,6 +52,9 @@ VERBS = (
     train,
     export,
     parity,
+    ab,
+    monitor,
+    cost,
     suite,
     phantom,
 )

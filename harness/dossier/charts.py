@@ -136,8 +136,8 @@ def risk_matrix(lines: Sequence[Mapping[str, Any]], title: str) -> str:
             )
             parts.append(text(x + cell_x - 6, y + 11, level, MUTED, 7, "end"))
             here = [item for item in lines if item["severity"] == severity and item["updated"] == probability]
-            names = [item["id"] for item in here]
-            shown = ", ".join(names[:3]) + (f" +{len(names) - 3}" if len(names) > 3 else "")
+            names = [f"{'■' if item['open'] else '✓'} {item['id']}" for item in here]
+            shown = ", ".join(names[:2]) + (f" +{len(names) - 2}" if len(names) > 2 else "")
             heavy = any(item["open"] for item in here)
             parts.append(text(x + 7, y + 24, shown, FAIL if heavy else PASS, 9, "start", 600))
     bottom = top + len(SEVERITIES) * cell_y

@@ -10,7 +10,7 @@ from typing import Any, Final
 from harness.dossier.error_plots import by_prevalence, by_quality, confusion
 from harness.dossier.highlight import segments
 from harness.dossier.pictures import picture
-from harness.dossier.render import render_pdf, render_template
+from harness.dossier.render import COMMON, render_pdf, render_template
 from harness.error_analysis.attention import Attention
 from harness.error_analysis.examples import examples
 from harness.error_analysis.model import (
@@ -55,7 +55,9 @@ def write_error_pages(
 
 def render_errors(run: Path, analysis: ErrorAnalysis, attention: Attention | None = None) -> str:
     """The whole page, self-contained; every text of a report is escaped."""
-    return render_template("errors.html.j2", build_error_model(run, analysis, attention), "analysis.css")
+    return render_template(
+        "errors.html.j2", build_error_model(run, analysis, attention), (COMMON, "analysis.css")
+    )
 
 
 def build_error_model(

@@ -11,7 +11,7 @@ from harness.cohorts.base import Cohort
 from harness.dossier.exploration_plots import histogram, labels, together
 from harness.dossier.highlight import segments
 from harness.dossier.pictures import picture
-from harness.dossier.render import render_pdf, render_template
+from harness.dossier.render import COMMON, render_pdf, render_template
 from harness.exploration.model import Exploration, FindingCounts
 from harness.ledger import write_atomically
 
@@ -37,7 +37,7 @@ def write_exploration(cohort: Cohort, exploration: Exploration, locator: str, ou
 def render_exploration(cohort: Cohort, exploration: Exploration, locator: str) -> str:
     """The whole page, self-contained; every text of a report is escaped."""
     return render_template(
-        "exploration.html.j2", build_exploration_model(cohort, exploration, locator), "analysis.css"
+        "exploration.html.j2", build_exploration_model(cohort, exploration, locator), (COMMON, "analysis.css")
     )
 
 

@@ -17,7 +17,11 @@ def verdict_plots(verdict: Verdict) -> list[str]:
     plots = []
     for side, title in (("lower", "Criteria that must lie above their threshold"),
                         ("upper", "Criteria that must lie below their threshold")):  # fmt: skip
-        items = [item for item in verdict.decisions if item.side == side and item.estimate != SUPPRESSED]
+        items = [
+            item
+            for item in verdict.decisions
+            if item.side == side and not isinstance(item.estimate, str)  # a suppressed one has no place
+        ]
         if not items:
             continue
         rows = [

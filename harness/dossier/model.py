@@ -99,7 +99,7 @@ def _missed(ledger: Ledger, suite: Suite) -> dict[str, Any]:
     """Every critical finding that is in the reference and not in the report."""
     cases = {row["study_id"]: row for row in ledger.read("cases").to_pylist()}
     predictions = {row["study_id"]: row for row in ledger.read("predictions").to_pylist()}
-    findings = [
+    findings: list[dict[str, Any]] = [
         {
             "finding": finding,
             "positives": positives,

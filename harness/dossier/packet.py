@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from multiprocessing import get_context
@@ -17,7 +16,6 @@ from harness.errors import HarnessError
 from harness.evidence import Attachment, attachments, collect, seal
 from harness.ledger import write_atomically
 from harness.packet import read_packet
-from harness.packet.risk import risk_file
 from harness.printed import Numbers
 
 PROCESSES = 2
@@ -53,9 +51,6 @@ def write_packet(run: Path, packet_path: Path, out: Path, *, public: bool = Fals
         results=model["results"] if public else None,
         public=public,
     )
-    version = packet.device.version if packet.device else ""
-    risks = risk_file(version, model["analyses"]["risk"])
-    evidence["risk.json"] = json.dumps(risks, indent=1, sort_keys=True).encode() + b"\n"
     (out / "evidence").mkdir(parents=True, exist_ok=True)
     for path in [*out.glob("*.pdf"), *out.glob("*.html"), *(out / "evidence").iterdir()]:
         path.unlink()

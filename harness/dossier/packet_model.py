@@ -60,7 +60,6 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         **derive_from_rows(ledger, suite, packet, processor_of(ledger)),
         **compare_repeats(ledger, packet, folder),
         "errors": without_studies(errors),
-        "lock_findings": lock_findings(ledger),
     }
     missed = [] if public else missed_cards(ledger, suite, errors, open_identifiers(run))
     if public:
@@ -84,7 +83,7 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "analyses": analyses,
         "verdict": verdict,
         "decisions": [{"item": item, "sign": must_be(item).partition(" ")[0]} for item in decisions],
-        "findings": analyses["lock_findings"],
+        "findings": lock_findings(ledger),
         "lock": lock_account(ledger),
         "device_name": f"{packet.device.name} {packet.device.version}"
         if packet.device
@@ -167,7 +166,10 @@ def _slices(suite: Suite, results: dict[str, Any]) -> list[dict[str, Any]]:
     slices = []
     for name in suite.slices:
         own = [item for item in results["estimates"] if (item["slice"] or "").startswith(f"{name}=")]
-        first = {item["slice"]: item for item in reversed(own)}
+        # Of a group whose other values are suppressed, one that is not tells how many studies it has.
+        first = {
+            item["slice"]: item for item in sorted(own, key=lambda item: item["n_studies"] != SUPPRESSED)
+        }
         between = [item for item in results["estimates"] if item["slice"] == name and item["value"] in VALUES]
         slices.append(
             {

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.data_files import data_path
 from harness.dossier.model import build_model
@@ -15,6 +15,8 @@ from harness.errors import HarnessError
 from harness.evidence import Attachment
 from harness.ledger import write_atomically
 
+COMMON: Final = "style.css"
+"""The style sheet of everything that is printed."""
 FACES = (("Regular", 400, "normal"), ("SemiBold", 600, "normal"), ("Italic", 400, "italic"))
 
 
@@ -38,13 +40,13 @@ def render_html(model: Mapping[str, Any]) -> str:
     return render_template("dossier.html.j2", model)
 
 
-def render_template(name: str, model: Mapping[str, Any], *styles: str) -> str:
+def render_template(name: str, model: Mapping[str, Any], styles: Sequence[str] = (COMMON,)) -> str:
     """A page of `reports/`, self-contained; every value of the model is escaped.
 
     Args:
         name: the template's file.
         model: what it prints.
-        styles: style sheets of `reports/` after the common one.
+        styles: style sheets of `reports/`, in order.
 
     Raises:
         HarnessError: the PDF engine is not installed.
@@ -62,9 +64,7 @@ def render_template(name: str, model: Mapping[str, Any], *styles: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters["svg"] = Markup  # plots are made here and escape their own texts
-    style = "".join(
-        (data_path("reports") / sheet).read_text(encoding="utf-8") for sheet in ("style.css", *styles)
-    )
+    style = "".join((data_path("reports") / sheet).read_text(encoding="utf-8") for sheet in styles)
     page = environment.get_template(name)
     return page.render(**model, style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
 

@@ -19,12 +19,13 @@ from harness.evidence.rows import ROWS, attached_rows
 from harness.evidence.sbom import bill_of_materials
 from harness.gate import judge
 from harness.ledger import Ledger
+from harness.packet.risk import risk_file
 from harness.suite import read_suite
 
 _ABOUT: Final[dict[str, tuple[str, str, str]]] = {
     "results.json": ("application/json", "Data", "Estimates and verdict"),
     "analyses.json": ("application/json", "Data", "What the documents print besides estimates and verdict"),
-    "risk.json": ("application/json", "Data", "The risk file that the next version is compared with"),
+    "risk.json": ("application/json", "Data", "The risk file, for the next version to be compared with"),
     "numbers.json": ("application/json", "Data", "Every printed number and where it comes from"),
     ROWS: (
         "application/vnd.apache.parquet",
@@ -103,6 +104,7 @@ def collect(
     }
     if analyses is not None:
         files["analyses.json"] = _plain(dict(analyses))
+        files["risk.json"] = risks_of(analyses)
     files["log.jsonl"] = (run / "log.jsonl").read_bytes()
     files["log.head.json"] = canonical_json(asdict(_head(ledger))).encode() + b"\n"
     if public:
@@ -147,6 +149,12 @@ def environment_of(identity: Mapping[str, Any], context: Mapping[str, Any]) -> b
             "code": identity["code"],
         }
     )
+
+
+def risks_of(analyses: Mapping[str, Any]) -> bytes:
+    """risk.json, with which the packet of the next version is compared."""
+    device = (analyses.get("packet") or {}).get("device") or {}
+    return _plain(risk_file(device.get("version") or "", analyses.get("risk") or ()))
 
 
 def _manifest(ledger: Ledger, identifiers: Identifiers) -> bytes:

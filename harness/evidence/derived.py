@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +16,8 @@ from harness.chain import Chain
 from harness.chain_head import check_signature, head_path, read_head
 from harness.digests import digest_file, digest_value
 from harness.errors import LedgerError
-from harness.evidence.collect import environment_of
-from harness.evidence.rows import ROWS, Evidence, read_object
+from harness.evidence.collect import environment_of, risks_of
+from harness.evidence.rows import ROWS, Evidence, LoggedRun, read_object
 from harness.evidence.sbom import bill_of_materials
 from harness.gate import difference
 from harness.lock import in_identity, lock_findings, read_lock
@@ -106,6 +108,19 @@ def check_rows(folder: Path) -> list[str]:
     return found
 
 
+def check_cover(folder: Path) -> list[str]:
+    """Whether the pages tell every difference between the protocol lock and the run."""
+    pages = " ".join(
+        " ".join(html.unescape(re.sub(r"<[^>]*>", " ", path.read_text(encoding="utf-8"))).split())
+        for path in sorted(folder.glob("*.html"))
+    )
+    return [
+        f"{folder}: no page says: {finding}"
+        for finding in lock_findings(LoggedRun(folder / "evidence"))
+        if " ".join(finding.split()) not in pages
+    ]
+
+
 def check_counts(folder: Path) -> list[str]:
     """Whether every rate of the public results is its counts' quotient; there are no rows to look at."""
     results = read_object(folder / "results.json")
@@ -145,13 +160,18 @@ def check_analyses(folder: Path, *, public: bool) -> list[str]:
         processor = context["environment"].get("processor", "")
         suite = read_suite(folder / "suite.yaml")
         rows = derive_from_rows(evidence, suite, packet, processor)
-        again = {**alone, **rows, "lock_findings": lock_findings(evidence), **again}
+        again = {**alone, **rows, **again}
     again = _plain({key: value for key, value in again.items() if key not in NOT_DERIVED})
-    return [
+    found = [
         f"{path}: {where} does not follow from the evidence beside it"
         for key, value in again.items()
         if (where := difference(stated.get(key), value, key))
     ]
+    strangers = set() if public else set(stated) - set(again) - NOT_DERIVED
+    found += [f"{path}: {key} is nothing that a packet works out" for key in sorted(strangers)]
+    if (folder / "risk.json").read_bytes() != risks_of(stated):
+        found.append(f"{folder / 'risk.json'}: does not follow from analyses.json")
+    return found
 
 
 def check_numbers(folder: Path) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from harness.disclosure import public_results
+from harness.error_analysis import analyse
 from harness.evidence.collect import collect
 from harness.evidence.derived import read_numbers
 from harness.evidence.identifiers import KEY_NAME
 from harness.evidence.rows import read_object
-from harness.gate import judge
+from harness.gate import difference, judge
 from harness.packet.source import read_packet
 
 _PRINTED: Final = frozenset(("analyses.json", "numbers.json", "packet.yaml"))
@@ -37,6 +39,7 @@ def check_run(
     if public:
         disclosure = read_packet(evidence / "packet.yaml").disclosure
         shown = public_results(results, disclosure.minimum_cell)
+    differing: list[str] = []
     again = collect(
         run,
         (evidence / "packet.yaml").read_bytes(),
@@ -45,10 +48,16 @@ def check_run(
         results=shown,
         public=public,
     )
+    if not public and (evidence / "analyses.json").exists():
+        stated = read_object(evidence / "analyses.json").get("errors")
+        errors = json.loads(json.dumps(analyse(run, pictures=False).as_json()))
+        del errors["errors"]  # study by study; the packet has the counts
+        if stated is not None and (where := difference(stated, errors, "errors")):
+            differing.append(f"{evidence / 'analyses.json'}: {where} is not what the run gives")
     beside = {path.name: path.read_bytes() for path in sorted(evidence.iterdir())}
-    found = [
+    differing += [
         f"{evidence / name}: is not what the run gives"
         for name in sorted({*again, *beside} - _PRINTED)
         if again.get(name) != beside.get(name)
     ]
-    return "evidence collected again from the run", found
+    return "evidence and error analysis made again from the run", differing

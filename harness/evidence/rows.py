@@ -69,15 +69,12 @@ def attached_rows(ledger: Ledger, suite: Suite, identifiers: Identifiers) -> byt
             columns[f"{key}/{name}"] = pa.compute.list_element(table, place)
     joined = pa.table(columns).sort_by("study_id").combine_chunks()
     stream = io.BytesIO()
-    pq.write_table(joined, stream, compression="zstd", row_group_size=1 << 20)
+    pq.write_table(joined, stream, compression="zstd", row_group_size=1 << 20, write_page_checksum=True)
     return stream.getvalue()
 
 
-class Evidence:
-    """A packet's evidence folder, read as a `Ledger` is: `read`, `identity`, `results`, `log`, `digest`.
-
-    Ids are pseudonyms; there are no texts, no paths and no pictures.
-    """
+class LoggedRun:
+    """A packet's evidence folder without its rows, as the public variant is: identity, log and results."""
 
     def __init__(self, root: Path) -> None:
         """Opens an evidence folder.
@@ -88,13 +85,6 @@ class Evidence:
         self.root = root
         self.identity: dict[str, Any] = read_object(root / "run.json")
         self.log = Chain(root / "log.jsonl")
-        try:
-            self._rows = pq.read_table(root / ROWS)
-            missing = set(STUDY_COLUMNS) - set(self._rows.column_names)
-        except (OSError, ValueError) as error:
-            raise LedgerError(f"{root / ROWS}: cannot be read ({_first_line(error)})") from None
-        if missing:
-            raise LedgerError(f"{root / ROWS}: lacks the columns {', '.join(sorted(missing))}")
 
     def results(self) -> dict[str, Any]:
         """results.json as attached."""
@@ -103,6 +93,28 @@ class Evidence:
     def digest(self) -> str:
         """The ledger digest as attached; it cannot be worked out without the texts."""
         return str(self.results()["ledger"])
+
+
+class Evidence(LoggedRun):
+    """A packet's evidence folder, read as a `Ledger` is: `read`, `identity`, `results`, `log`, `digest`.
+
+    Ids are pseudonyms; there are no texts, no paths and no pictures.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Opens an evidence folder with rows.
+
+        Raises:
+            LedgerError: a file is missing or is not what its name says; the log's chain is broken.
+        """
+        super().__init__(root)
+        try:
+            self._rows = pq.read_table(root / ROWS, page_checksum_verification=True)
+            missing = set(STUDY_COLUMNS) - set(self._rows.column_names)
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"{root / ROWS}: cannot be read ({_first_line(error)})") from None
+        if missing:
+            raise LedgerError(f"{root / ROWS}: lacks the columns {', '.join(sorted(missing))}")
 
     def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
         """A table as `Ledger.read` gives it, less what is not attached; sorted by pseudonym.

@@ -138,6 +138,14 @@ def asn1(certificate: Certificate) -> Any:
     return Asn1Certificate.load(certificate.public_bytes(Encoding.DER))
 
 
+def _der(padded: bytes) -> bytes:
+    """The signature without the zeros that fill its place."""
+    from asn1crypto.cms import ContentInfo
+
+    der: bytes = ContentInfo.load(padded).dump()
+    return der
+
+
 def _read(item: Any, place: str, trust: Sequence[Certificate] | None, *, last: bool) -> Signature:
     from cryptography import x509
     from pyhanko.sign.diff_analysis import ModificationLevel
@@ -178,11 +186,13 @@ def _read(item: Any, place: str, trust: Sequence[Certificate] | None, *, last: b
         or status.modification_level is ModificationLevel.OTHER
     ):
         problems.append("what came after it changed more than the later signatures")
+    if item.pkcs7_content[len(_der(item.pkcs7_content)) :].strip(b"\0"):
+        problems.append("something was written behind it, where no signature covers it")
     stamp = status.timestamp_validity
     if stamp is not None and not (stamp.intact and stamp.valid):
         problems.append("its time stamp does not hold")
     stamped = stamp is not None and bool(stamp.intact and stamp.valid)
-    signed_at = stamp.timestamp if stamped else claimed
+    signed_at = stamp.timestamp if stamp is not None and stamped else claimed
     if signed_at is None:
         raise LedgerError(f"{place}: signature {item.field_name}: states no time")
     problems += [f"the certificate {what}" for what in objections(certificate, signed_at)]

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, LedgerError
 from harness.evidence.derived import (
+    NOT_DERIVED,
     check_analyses,
     check_chain,
     check_counts,
+    check_cover,
     check_identity,
     check_numbers,
     check_rows,
@@ -89,7 +91,11 @@ def verify_packet(
         return f"{len(register):,} printed numbers", [*check_numbers(evidence), *check_html(folder, register)]
 
     def documents() -> tuple[str, Sequence[str]]:
-        register, found = read_numbers(evidence), []
+        found = []
+        try:
+            register = read_numbers(evidence)
+        except LedgerError:  # told by the step before
+            register = []
         paths = sorted(folder.glob("*.pdf"))
         for path in paths:
             records = [record for record in register if record["document"] == path.stem]
@@ -103,6 +109,12 @@ def verify_packet(
             return "rates as their counts; rows stay inside", check_counts(evidence)
         return "estimates and verdict derived again from the rows", check_rows(evidence)
 
+    def analyses() -> tuple[str, Sequence[str]]:
+        found = [*check_analyses(evidence, public=public), *check_cover(folder)]
+        if public:
+            return "the packet file and what the lock calls for", found
+        return f"worked out again, but {', '.join(sorted(NOT_DERIVED))}", found
+
     account.step("manifest", sealed)
     account.step("chain", lambda: (check_chain(evidence), ()))
     account.step(
@@ -113,7 +125,7 @@ def verify_packet(
         ),
     )
     account.step("rows", derived)
-    account.step("analyses", lambda: ("worked out again", check_analyses(evidence, public=public)))
+    account.step("analyses", analyses)
     account.step("numbers", numbers)
     account.step("documents", documents)
     account.step("signatures", lambda: _signatures(folder, manifest["content"], trust, account.notes))
@@ -126,6 +138,7 @@ def _signatures(
     folder: Path, content: str, trust: Sequence[Certificate] | None, notes: list[str]
 ) -> tuple[str, Sequence[str]]:
     found, count = [], 0
+    told: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.pdf")):
         try:
             signatures = read_signatures(path.read_bytes(), str(path), trust)
@@ -135,13 +148,14 @@ def _signatures(
         count += len(signatures)
         for item in signatures:
             found += [f"{path}: signature {item.field}: {what}" for what in _problems(item, content)]
-            told = {True: "trusted", False: "NOT TRUSTED", None: "trust not asked about"}[item.trusted]
-            notes.append(f"{path.name}: {item.sentence} ({told})")
+            trusted = {True: "trusted", False: "NOT TRUSTED", None: "trust not asked about"}[item.trusted]
+            told.setdefault(f"{item.sentence} ({trusted})", []).append(path.stem)
         found += [f"{path}: {problem}" for problem in order_problems(signatures)]
         if not signatures:
-            notes.append(f"{path.name}: not signed")
+            told.setdefault("not signed", []).append(path.stem)
             if trust is not None:
                 found.append(f"{path}: carries no signature that could be trusted")
+    notes += [f"{sentence}: {', '.join(names)}" for sentence, names in told.items()]
     return f"{count} signatures", found
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -51,8 +51,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        parts = {name: getattr(self, name) for name in self.__slots__}
-        return Batch(**{k: None if v is None else v.to(device) for k, v in parts.items()})
+        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in parts.items()}
+        return Batch(**moved)
 
 
 class ReportDataset:
@@ -128,7 +129,8 @@ class ReportDataset:
     def targets(self) -> NDArray[np.float64]:
         """What each label counts as by the model's policies: 1, 0, or NaN; shape (n, 14)."""
         values = {int(s): np.nan if t is None else t for s, t in self.processor.config.targets().items()}
-        return np.vectorize(values.__getitem__, otypes=[np.float64])(self.labels)
+        counted: NDArray[np.float64] = np.vectorize(values.__getitem__, otypes=[np.float64])(self.labels)
+        return counted
 
     # Features
 
@@ -185,7 +187,7 @@ class ReportDataset:
                 partial.unlink(missing_ok=True)
         self._features = np.load(path, mmap_mode="r")
 
-    def _pictures(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pictures(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         pairs = [self.processor.images(self.case(index).study) for index in indices]
         return torch.stack([images for images, _ in pairs]), torch.stack([mask for _, mask in pairs])
 
@@ -196,15 +198,16 @@ class ReportDataset:
         if self._features is None:
             images, mask = self._pictures(indices)
             return model.encode(images.to(model.device)), mask
-        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32)), self._shown(indices)
+        cases = [self.case(index) for index in indices]
+        return torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32)), self._shown(cases)
 
-    def _shown(self, indices: Sequence[int]) -> torch.Tensor:
-        chosen = [self.processor.chosen(self.case(int(index)).study) for index in indices]
+    def _shown(self, cases: Sequence[Case]) -> torch.Tensor:
+        chosen = [self.processor.chosen(case.study) for case in cases]
         return torch.tensor([[picture is not None for picture in views] for views in chosen])
 
     # Batches
 
-    def batch(self, indices: Sequence[int], turn: int | None = None) -> Batch:
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], turn: int | None = None) -> Batch:
         """Some studies together.
 
         Args:
@@ -224,7 +227,7 @@ class ReportDataset:
             images, mask = self._pictures(indices)
         else:
             features = torch.from_numpy(self._features[np.asarray(indices)].astype(np.float32))
-            mask = self._shown(indices)
+            mask = self._shown(cases)
         assert words.labels is not None  # noqa: S101 - reports were given
         codes = torch.from_numpy(self.labels[np.asarray(indices)].astype(np.int64))
         return Batch(images, features, mask, words.input_ids, words.attention_mask, words.labels, codes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from harness.candidates.multimodal.config import LossWeights
-from harness.report import CRITICAL, Finding
+from harness.report import Finding
 from harness.training.dataset import ReportDataset
 from harness.training.imbalance import best_thresholds, critical_sensitivity
 
@@ -85,5 +85,5 @@ def evaluate(
         scores14: NDArray[np.float64] = np.array([row[1] for row in rows])
         targets = data.targets()
         thresholds = best_thresholds(scores14, targets)
-        sensitivity = critical_sensitivity(scores14, targets, thresholds, CRITICAL)
+        sensitivity = critical_sensitivity(scores14, targets)
     return Standing(float(loss), float(report), float(detection), sensitivity, thresholds)

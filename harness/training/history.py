@@ -40,7 +40,7 @@ class Epoch:
     validation_report_loss: float
     validation_detection_loss: float
     critical_sensitivity: float
-    """Of the head on the validation studies, at the thresholds chosen there."""
+    """Of the head on the validation studies, at a specificity of 0.9; see `critical_sensitivity`."""
 
 
 @dataclass(slots=True)

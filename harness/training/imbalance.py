@@ -7,10 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.report import FINDINGS, INDEX, Finding
+from harness.report import CRITICAL, FINDINGS, INDEX, Finding
 
 WEIGHTS_NAME: Final = "square root of negatives per positive, 1 to 10"
 _MOST: Final = 10.0
+SPECIFICITY: Final = 0.9
+"""At which the critical sensitivity of two epochs is compared."""
 
 
 def positive_weights(targets: NDArray[np.float64]) -> tuple[float, ...]:
@@ -62,12 +64,29 @@ def best_thresholds(
 def critical_sensitivity(
     scores: NDArray[np.float64],
     targets: NDArray[np.float64],
-    thresholds: dict[Finding, float],
-    critical: tuple[Finding, ...],
+    critical: tuple[Finding, ...] = CRITICAL,
+    specificity: float = SPECIFICITY,
 ) -> float:
-    """TP / (TP + FN) of the head, pooled over the critical findings; NaN without any positive."""
-    columns = [INDEX[finding] for finding in critical]
-    limits = np.array([thresholds[finding] for finding in critical])
-    truth = targets[:, columns] == 1
-    found = truth & (scores[:, columns] >= limits)
-    return float(found.sum() / truth.sum()) if truth.any() else float("nan")
+    """The head's TP / (TP + FN) over the critical findings together, each at the same specificity.
+
+    At a fixed specificity epochs can be compared. At thresholds chosen anew for each epoch they
+    cannot: these move along the ROC curve, and what moves is no gain.
+
+    Args:
+        scores: probabilities, shape (n, 14).
+        targets: 1, 0, or NaN where a label does not count; same shape.
+        critical: which findings are pooled.
+        specificity: share of each finding's negatives, at least, that score below its threshold.
+
+    Returns:
+        In [0, 1]; NaN where no critical finding has both a positive and a negative.
+    """
+    found = positives = 0
+    for finding in critical:
+        score, target = scores[:, INDEX[finding]], targets[:, INDEX[finding]]
+        there, absent = np.sort(score[target == 1]), np.sort(score[target == 0])
+        if len(there) and len(absent):
+            limit = absent[min(len(absent) - 1, int(np.ceil(specificity * len(absent))) - 1)]
+            found += int((there > limit).sum())
+            positives += len(there)
+    return found / positives if positives else float("nan")

@@ -20,11 +20,11 @@ from harness.cohorts import open_cohort
 from harness.cohorts.base import Cohort
 from harness.digests import digest_value
 from harness.errors import CohortError, TrainingError
-from harness.report import CRITICAL, FINDINGS, State
+from harness.report import FINDINGS, State
 from harness.training.config import TrainingConfig
 from harness.training.dataset import ReportDataset, refuse_shared_patients
 from harness.training.history import Epoch, History
-from harness.training.imbalance import WEIGHTS_NAME, best_thresholds, critical_sensitivity
+from harness.training.imbalance import SPECIFICITY, WEIGHTS_NAME, best_thresholds, critical_sensitivity
 from harness.training.language import train_tokenizer
 from harness.training.loop import train_two_stage
 
@@ -184,7 +184,7 @@ def settle(model: RadiologyMultimodalModel, data: ReportDataset, dtype: torch.dt
     """Rounds the weights to what goes to disk and chooses the head's thresholds for them.
 
     Returns:
-        Critical sensitivity of the head on the validation studies at these thresholds.
+        Critical sensitivity of the head on the validation studies, see `critical_sensitivity`.
     """
     for parameter in model.parameters():
         parameter.copy_(parameter.to(dtype).to(parameter.dtype))
@@ -196,7 +196,7 @@ def settle(model: RadiologyMultimodalModel, data: ReportDataset, dtype: torch.dt
     every = np.concatenate(scores)
     thresholds = best_thresholds(every, targets)
     model.config = model.config.changed(thresholds=thresholds)
-    return critical_sensitivity(every, targets, thresholds, CRITICAL)
+    return critical_sensitivity(every, targets)
 
 
 def card_notes(
@@ -231,5 +231,5 @@ def card_notes(
         "; ".join(stages) + ".",
         f"Positive weights of the head: {WEIGHTS_NAME}.",
         f"On the validation studies: report loss {kept.validation_report_loss:.4f} nats a token; critical "
-        f"sensitivity of the head {sensitivity:.3f} at its thresholds.",
+        f"sensitivity of the head {sensitivity:.3f} at a specificity of {SPECIFICITY:g}.",
     ]

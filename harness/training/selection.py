@@ -1,8 +1,8 @@
 """Which epoch is kept and when to stop: by validation loss and critical sensitivity together.
 
 The rule. Critical sensitivity is that of the head, pooled over pneumothorax, fracture, mass and
-pleural effusion, at the thresholds chosen on the validation studies for that same epoch. An epoch
-is eligible if its critical sensitivity lies at most `sensitivity_margin` below the highest so far;
+pleural effusion, each at a specificity of 0.9 on the validation studies, whatever the thresholds. An
+epoch is eligible if its critical sensitivity lies at most `sensitivity_margin` below the highest so far;
 of the eligible epochs, the one with the lowest validation loss is kept. A lower loss thus never buys
 missed findings. The stage stops after `patience` epochs that had neither the lowest loss nor the
 highest critical sensitivity so far. Where no sensitivity is defined (no positive among the

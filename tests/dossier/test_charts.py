@@ -42,7 +42,7 @@ def test_hazards_lie_in_their_cell_and_the_full_cell_says_so():
         for k in range(5)
     ]
     plot = risk_matrix(lines, "T")
-    assert "H0, H1, H2 +2" in words(plot)
+    assert "■ H0, ✓ H1 +3" in words(plot)
     assert "H4: severity critical, probability remote, risk medium" in told(plot)
 
 

@@ -235,8 +235,9 @@ def test_a_run_without_positives_is_told_as_such(tmp_path, packet_file):
     long = "The heart is normal. " * 500
     rows = ["study_id,report", *(f"s{k},{long if k == 0 else 'Clear lungs.'}" for k in range(30))]
     (tmp_path / "reports.csv").write_text("\n".join(rows))
-    words = ["run", write_suite(tmp_path, SUITE), "--candidate", f"predictions:{tmp_path / 'reports.csv'}",
-             "--cohort", f"manifest:{tmp_path / 'cohort.csv'}", "--out", tmp_path / "run", "--workers", "1"]  # fmt: skip
+    words = ["run", write_suite(tmp_path, SUITE), "--workers", "1", "--out", tmp_path / "run"]
+    words += ["--candidate", f"predictions:{tmp_path / 'reports.csv'}"]
+    words += ["--cohort", f"manifest:{tmp_path / 'cohort.csv'}"]
     main([str(word) for word in words])
     model = build_packet_model(tmp_path / "run", read_packet(packet_file), packet_file.parent, public=False)
     html = render_documents(model, Numbers(model["results"], model["analyses"]))

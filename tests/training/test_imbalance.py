@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import f1_score, roc_curve
 
 from harness.report import CRITICAL, FINDINGS, INDEX
 from harness.training.imbalance import best_thresholds, critical_sensitivity, positive_weights
@@ -44,17 +44,23 @@ def test_a_finding_with_few_positives_keeps_one_half():
     assert best_thresholds(scores, targets)[FINDINGS[3]] == 0.5
 
 
-def test_critical_sensitivity_is_the_recall_over_the_four_findings():
-    scores, targets = table(2)
-    thresholds = dict.fromkeys(FINDINGS, 0.45)
-    columns = [INDEX[finding] for finding in CRITICAL]
-    known = ~np.isnan(targets[:, columns])
-    peer = recall_score(targets[:, columns][known], (scores[:, columns] >= 0.45)[known])
-    assert critical_sensitivity(scores, targets, thresholds, CRITICAL) == pytest.approx(peer)
+def test_critical_sensitivity_is_read_off_the_roc_curves_at_the_specificity():
+    scores, targets = table(2, 200)
+    found = positives = 0
+    for finding in CRITICAL:
+        known = ~np.isnan(targets[:, INDEX[finding]])
+        truth = targets[known, INDEX[finding]]
+        fpr, tpr, _ = roc_curve(truth, scores[known, INDEX[finding]], drop_intermediate=False)
+        found += tpr[fpr <= 0.1 + 1e-12].max() * truth.sum()
+        positives += truth.sum()
+    assert critical_sensitivity(scores, targets) == pytest.approx(found / positives)
+
+
+def test_moving_all_scores_along_the_curve_is_no_gain():
+    scores, targets = table(4)
+    assert critical_sensitivity(scores**3, targets) == critical_sensitivity(scores, targets)
 
 
 def test_without_a_positive_it_is_undefined():
     scores, targets = table(3)
-    assert np.isnan(
-        critical_sensitivity(scores, np.zeros_like(targets), dict.fromkeys(FINDINGS, 0.5), CRITICAL)
-    )
+    assert np.isnan(critical_sensitivity(scores, np.zeros_like(targets)))

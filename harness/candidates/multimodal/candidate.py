@@ -263,9 +263,7 @@ def _memory_failures() -> Iterator[None]:
         # torch.OutOfMemoryError is a RuntimeError; on a processor the allocator raises a plain one.
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "memory" not in str(error):
             raise
-        failed = error.__traceback__
         error.__traceback__ = None  # its frames hold the tensors
-        del failed
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

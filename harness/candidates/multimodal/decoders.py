@@ -2,8 +2,7 @@
 
 `AnyDecoder` drives any model of transformers through its own forward. For a small LLaMA on a
 processor, what that forward costs beside its arithmetic is most of the time; `LlamaDecoder` does
-the same arithmetic on the same weights with few operations a layer (for 2 M parameters about a
-fifth of the time).
+the same arithmetic on the same weights with few operations a layer.
 """
 
 from __future__ import annotations
@@ -61,6 +60,7 @@ class AnyDecoder:
         self.language = language
         self.beams = beams
         self.options = frozenset(inspect.signature(language.forward).parameters)
+        self.last_position = (getattr(language.config, "max_position_embeddings", None) or 2**31) - 1
 
     def begin(self, embeddings: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
         """Reads the prompts."""
@@ -86,7 +86,8 @@ class AnyDecoder:
         logits = self._forward(
             self.position, attention_mask=self.mask, input_ids=ids, past_key_values=self.cache
         )
-        self.position = self.position + 1
+        # A prompt that is through stays in the batch, unread: it must not run past the last position.
+        self.position = (self.position + 1).clamp(max=self.last_position)
         return logits[:, -1]
 
     def _forward(self, positions: torch.Tensor, **inputs: Any) -> torch.Tensor:
@@ -165,7 +166,7 @@ class LlamaDecoder:
         step = (start - self.prompt) // self.beams
         cos, sin, seen = self.cos[:, step], self.sin[:, step], self.seen[..., :end]
         heads, turned, groups = self.heads, self.heads + self.kv_heads, self.heads // self.kv_heads
-        grouped = (-1, self.kv_heads, groups, self.beams)
+        grouped, spread = (-1, self.kv_heads, groups, self.beams), (-1, heads, self.beams, self.head_size)
         shape, half = (-1, self.beams, turned + self.kv_heads, self.head_size), self.head_size // 2
         hidden = F.embedding(torch.tensor(tokens), self.language.model.embed_tokens.weight)
         for (qkv, out, gate_up, down, act), (keys, values) in zip(self.layers, self.cache, strict=True):
@@ -179,7 +180,7 @@ class LlamaDecoder:
             asked = rotated[:, :heads].reshape(-1, groups * self.beams, self.head_size)
             scores = torch.bmm(asked, keys.flatten(0, 1)[:, :end].transpose(1, 2))
             weights = scores.view(*grouped, end).add_(seen).softmax(dim=-1).view_as(scores)
-            read = torch.bmm(weights, values.flatten(0, 1)[:, :end]).view(-1, heads, *shape[1::2])
+            read = torch.bmm(weights, values.flatten(0, 1)[:, :end]).view(spread)
             hidden = torch.addmm(hidden, read.transpose(1, 2).reshape(len(hidden), -1), out)
             gate, up = torch.mm(self._normed(hidden), gate_up).chunk(2, dim=-1)
             hidden = torch.addmm(hidden, act(gate).mul_(up), down)

@@ -187,6 +187,20 @@ def test_a_text_ends_with_the_context():
     assert model.generate(images, long[:, :50], max_new_tokens=7)[0].finished is False
 
 
+@pytest.mark.parametrize("kind", ["llama", "biogpt"])
+def test_a_prompt_near_the_end_of_the_context_stops_while_another_goes_on(kind):
+    model = writer(kind, 1, max_position_embeddings=16)
+    embeddings, mask, positions = prompts(1, batch=3, length=14)
+    mask[1, :10] = 0
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
+    together = beam_search(model, embeddings, mask, positions, BeamSearch(2, 10))
+    assert len(together[0].tokens) <= 2
+    for row in range(3):
+        one = slice(row, row + 1)
+        (alone,) = beam_search(model, embeddings[one], mask[one], positions[one], BeamSearch(2, 10))
+        assert alone.tokens == together[row].tokens
+
+
 def test_nan_is_no_text():
     model = writer("llama", 0)
     embeddings, mask, positions = prompts(0)

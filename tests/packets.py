@@ -7,6 +7,19 @@ from harness.evidence import attachments, collect, seal
 from harness.ledger import Ledger
 from harness.printed import Numbers
 
+SUITE = """\
+name: small
+version: 1
+cohort: {split: test, studies: 60}
+inference: {replicates: 200, seed: 1}
+execution: {timeout_s: 20}
+measures: [critical_sensitivity, hallucination_rate, failure_rate, findings_f1, bleu4, degenerate_output]
+slices: [sex]
+criteria:
+  - {id: sensitivity, measure: critical_sensitivity, value: pooled, above: 0.5}
+  - {id: failures, measure: failure_rate, below: 0.3}
+"""
+
 PACKET = (
     b"device: {name: Example reader, version: '1.0', manufacturer: Example Works, description: An example.}\n"
 )
