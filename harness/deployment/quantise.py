@@ -67,17 +67,19 @@ def quantise_int8(source: Path, target: Path) -> None:
 def sensitive(graph: Any) -> list[str]:
     """Names of the matrix products that 8 bits cost most.
 
-    Those that contract (more inputs than outputs: an MLP's second projection), because a few of the
+    Those that contract to the model's width (an MLP's second projection), because a few of the
     activations before them are many times as large as the rest, and one scale for all then leaves
     these little (Dettmers et al., NeurIPS 2022; Xiao et al., ICML 2023); and the last one, whose
     outputs are the logits themselves.
     """
     shapes = {item.name: tuple(item.dims) for item in graph.initializer}
+    width = graph.input[0].type.tensor_type.shape.dim[2].dim_value  # of an image token
     names = []
     for node in graph.node:
         shape = shapes.get(node.input[1], ()) if node.op_type in ("MatMul", "Gemm") else ()
         turned = any(item.name == "transB" and item.i for item in node.attribute)
-        if len(shape) == 2 and (shape[0] < shape[1] if turned else shape[0] > shape[1]):
+        wide, narrow = (shape[::-1] if turned else shape) if len(shape) == 2 else (0, 0)
+        if narrow == width and wide > width:
             names.append(node.name)
     makers = {output: node for node in graph.node for output in node.output}
     last = makers.get(graph.output[0].name)
