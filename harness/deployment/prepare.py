@@ -30,18 +30,13 @@ if TYPE_CHECKING:
     from harness.candidates.multimodal.model import RadiologyMultimodalModel
 
 CARD: Final = "README.md"
-_WHY: Final[dict[tuple[str, Precision], str]] = {
-    (
-        "vision",
-        "fp32",
-    ): "full precision: for processors, which compute FP16 only by converting to FP32 and back",
+_WHY: Final[dict[tuple[str, str], str]] = {
+    ("vision", "fp32"): "for processors, which compute FP16 only by way of FP32",
     ("vision", "fp16"): "half the size, and what the matrix units of a GPU are fastest in",
-    (
-        "language",
-        "int8",
-    ): "a quarter of the size; the matrix products of decoding are bound by reading weights",
+    ("language", "int8"): "writing is bound by reading weights; what 8 bits cost most stays in FP32",
     ("language", "fp32"): "asked for at export",
 }
+"""Part and precision -> why."""
 
 
 def prepare_for_deployment(model: RadiologyMultimodalModel, config: DeploymentConfig) -> Manifest:

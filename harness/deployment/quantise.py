@@ -33,12 +33,13 @@ def quantise_int8(source: Path, target: Path) -> None:
     Activations are scaled by their own range as they come (dynamic quantisation), so that no
     calibration data decides what the package does. Of the 8 bits 7 are used: with all of them,
     processors without VNNI instructions saturate in 16-bit sums, and one package would then write
-    different reports on different machines. Embedding tables are
-    stored in 8 bits too, with one scale for all of a table.
+    different reports on different machines. Embedding tables are stored in 8 bits too, with one
+    scale for all of a table. What `sensitive` names stays in 32 bits.
 
     Raises:
         CandidateError: the graph cannot be quantised.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     logging.getLogger().addFilter(_no_advice)
@@ -47,6 +48,7 @@ def quantise_int8(source: Path, target: Path) -> None:
             source,
             target,
             op_types_to_quantize=["MatMul", "Gather"],
+            nodes_to_exclude=sensitive(onnx.load(source, load_external_data=False).graph),
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
@@ -60,6 +62,30 @@ def quantise_int8(source: Path, target: Path) -> None:
         ) from None
     finally:
         logging.getLogger().removeFilter(_no_advice)
+
+
+def sensitive(graph: Any) -> list[str]:
+    """Names of the matrix products that 8 bits cost most.
+
+    Those that contract to the model's width (an MLP's second projection), because a few of the
+    activations before them are many times as large as the rest, and one scale for all then leaves
+    these little (Dettmers et al., NeurIPS 2022; Xiao et al., ICML 2023); and the last one, whose
+    outputs are the logits themselves.
+    """
+    shapes = {item.name: tuple(item.dims) for item in graph.initializer}
+    width = graph.input[0].type.tensor_type.shape.dim[2].dim_value  # of an image token
+    names = []
+    for node in graph.node:
+        shape = shapes.get(node.input[1], ()) if node.op_type in ("MatMul", "Gemm") else ()
+        turned = any(item.name == "transB" and item.i for item in node.attribute)
+        wide, narrow = (shape[::-1] if turned else shape) if len(shape) == 2 else (0, 0)
+        if narrow == width and wide > width:
+            names.append(node.name)
+    makers = {output: node for node in graph.node for output in node.output}
+    last = makers.get(graph.output[0].name)
+    while last is not None and last.op_type not in ("MatMul", "Gemm"):
+        last = makers.get(last.input[0])
+    return names if last is None else [*names, last.name]
 
 
 def halve(source: Path, target: Path) -> None:
