@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from harness.chain_head import Head, check_head, read_head, write_head
 from harness.digests import canonical_json, digest_value
 from harness.errors import LedgerError
 
@@ -21,7 +23,8 @@ class Chain:
     Each line is `{"seq", "time", "event", ..., "previous", "digest"}`, where `digest` is the
     SHA-256 of the line without it, in canonical JSON. A changed, dropped or reordered line breaks
     every digest after it. A line cut short by a crash is not yet written, and is removed when the
-    log is next opened for writing; anything else that does not fit is damage.
+    log is next opened for writing; anything else that does not fit is damage. A head beside the log
+    (`harness.chain_head`) says how far it went, so that a tail cut off is found too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,11 +38,14 @@ class Chain:
         """Every complete line, checked.
 
         Raises:
-            LedgerError: a line was changed, dropped or reordered; names the first such line.
+            LedgerError: a line was changed, dropped or reordered, or the last ones were cut off; names
+                the first such line.
         """
+        head = read_head(self.path)
         if not self.path.exists():
+            check_head(self.path, head, 0, "", anchored=False)
             return
-        previous = START
+        previous, lines, at_head, anchored = START, 0, "", False
         for number, line in enumerate(self._lines(), start=1):
             place = f"{self.path}:{number}"
             try:
@@ -51,8 +57,12 @@ class Chain:
                 raise LedgerError(f"{place}: does not follow the line before; one was dropped or moved")
             if digest_value(entry) != stated:
                 raise LedgerError(f"{place}: was changed after it was written")
-            previous = stated
+            previous, lines = stated, number
+            anchored = anchored or entry.get("anchored") is True
+            if head is not None and head.seq == number - 1:
+                at_head = stated
             yield {**entry, "digest": stated}
+        check_head(self.path, head, lines, at_head, anchored)
 
     def append(self, event: str, **facts: Any) -> dict[str, Any]:
         """Writes one line and waits until it is on the disk.
@@ -65,6 +75,7 @@ class Chain:
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": event,
             **facts,
+            **({} if self.seq else {"anchored": True}),
             "previous": self.head,
         }
         entry["digest"] = digest_value(entry)
@@ -73,6 +84,7 @@ class Chain:
                 stream.write(canonical_json(entry).encode() + b"\n")
                 stream.flush()
                 os.fsync(stream.fileno())
+            write_head(self.path, Head(entry["seq"], entry["digest"], entry["time"]))
         except OSError as error:
             raise LedgerError(
                 f"{self.path}: cannot be written: {error.strerror}. Nothing is lost: free some space "
@@ -82,13 +94,20 @@ class Chain:
         return entry
 
     def repair(self) -> None:
-        """Cuts off a last line that a crash left half written."""
+        """Cuts off a last line that a crash left half written, and lets the head catch up by one line."""
         if self.path.exists():
             content = self.path.read_bytes()
             whole = content.rfind(b"\n") + 1
             if whole != len(content):
                 with self.path.open("r+b") as stream:
                     stream.truncate(whole)
+            last, head = self.last(), read_head(self.path)
+            if last is not None and (head is None or head.seq < last["seq"]):
+                write_head(self.path, Head(last["seq"], last["digest"], last["time"]))
+
+    def last(self) -> dict[str, Any] | None:
+        """The last complete line, after checking all; None where there is none."""
+        return next(iter(deque(self.entries(), maxlen=1)), None)
 
     def _lines(self) -> Iterator[bytes]:
         with self.path.open("rb") as stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def _git(root: Path, *words: str) -> str:
     ).stdout.strip()
 
 
+def processor() -> str:
+    """The name of the processor and how many cores this process may use: what times were taken on."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        name = next(
+            (line.partition(":")[2] for line in told.splitlines() if line.startswith("model name")), ""
+        )
+    except OSError:
+        name = ""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0
+    return f"{name.strip() or platform.processor() or 'unnamed processor'}, {cores} cores"
+
+
 def environment() -> dict[str, Any]:
     """Python, machine and every installed distribution with its version."""
     return {
@@ -71,5 +85,6 @@ def environment() -> dict[str, Any]:
         "implementation": sys.implementation.name,
         "system": platform.system(),
         "machine": platform.machine(),
+        "processor": processor(),
         "packages": dict(sorted((dist.metadata["Name"].lower(), dist.version) for dist in distributions())),
     }

@@ -2,6 +2,7 @@
 
 HarnessError
 ├── SuiteError        a suite file that cannot be read as one
+├── PacketError       a packet file that cannot be read as one
 ├── CohortError       studies that cannot be read, or must not be judged
 ├── CandidateError    a candidate that cannot be loaded
 ├── TrainingError     a training configuration that cannot be used, or a training that went wrong
@@ -26,6 +27,14 @@ class HarnessError(Exception):
 
 class SuiteError(HarnessError):
     """A suite that cannot be used. `problems`: every one found, `file:line:column: key: what`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class PacketError(HarnessError):
+    """A packet file that cannot be used. `problems`: every one, `file:line:column: key: what`."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))

@@ -38,12 +38,12 @@ def judge(folder: Path) -> tuple[dict[str, Any], Verdict]:
     if stated and again["labeler_accuracy"]["measured"]:  # else another version's figures: not ours to check
         parts.append("labeler_accuracy")
     for part in parts:
-        if where := _difference(results[part], again[part], part):
+        if where := difference(results[part], again[part], part):
             raise LedgerError(f"{folder / 'results.json'}: {where} does not follow from the rows")
     return results, Verdict.from_json(results["verdict"])
 
 
-def _difference(stated: Any, derived: Any, where: str) -> str:
+def difference(stated: Any, derived: Any, where: str) -> str:
     """Where two plain values differ, "" if nowhere; real numbers may differ by rounding alone."""
     if isinstance(stated, dict) and isinstance(derived, dict) and stated.keys() == derived.keys():
         inner = ((f"{where}.{key}", stated[key], derived[key]) for key in stated)
@@ -55,7 +55,7 @@ def _difference(stated: Any, derived: Any, where: str) -> str:
         return "" if math.isclose(stated, derived, rel_tol=1e-9, abs_tol=1e-12) else where
     else:
         return "" if stated == derived and type(stated) is type(derived) else where
-    return next((found for name, one, two in inner if (found := _difference(one, two, name))), "")
+    return next((found for name, one, two in inner if (found := difference(one, two, name))), "")
 
 
 def write_summaries(out: Path, results: dict[str, Any], verdict: Verdict) -> list[Path]:

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,23 @@ DIGESTED: Final[tuple[Table, ...]] = ("cases", "predictions", "rows")
 """What the ledger digest is made of; times differ from run to run: evidence, not content."""
 
 
+class Readable(Protocol):
+    """A ledger, or what a packet attaches of it: enough to work out estimates and verdict again."""
+
+    root: Path
+    identity: dict[str, Any]
+    log: Chain
+
+    def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
+        """A table, sorted by study id."""
+
+    def results(self) -> dict[str, Any]:
+        """results.json."""
+
+    def digest(self) -> str:
+        """The ledger digest."""
+
+
 class Ledger:
     """A run folder.
 
@@ -34,6 +51,7 @@ class Ledger:
     run.json                who, what, with which digests; written first, never changed
     suite.yaml              the suite file as it was
     log.jsonl               the hash chain; a part counts only if it stands here
+    log.head.json           how far the log went; may be signed
     cases/00000.parquet     references, labels, groups, digests of the studies that were asked
     predictions/00000...    status and report of each study
     timings/00000...        latency of each study
@@ -253,10 +271,12 @@ def _only_writer(root: Path) -> Iterator[None]:
 
 def _begin(root: Path, identity: dict[str, Any], suite_text: bytes) -> None:
     """Writes suite, log and identity, in this order: without the last there is no run yet."""
-    begun = {"suite.yaml", "log.jsonl", "run.json.tmp", "suite.yaml.tmp", "lock"}
+    begun = {"suite.yaml", "log.jsonl", "log.head.json", "log.head.json.tmp", "run.json.tmp",
+             "suite.yaml.tmp", "lock"}  # fmt: skip
     if {item.name for item in root.iterdir()} - begun:
         raise _misuse(f"{root}: is not empty and holds no run; name a new folder")
-    (root / "log.jsonl").unlink(missing_ok=True)
+    for name in ("log.head.json", "log.jsonl"):
+        (root / name).unlink(missing_ok=True)
     write_atomically(root / "suite.yaml", suite_text)
     Chain(root / "log.jsonl").append("started", identity=digest_value(identity))
     write_atomically(root / "run.json", canonical_json(identity).encode())

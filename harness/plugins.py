@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
@@ -13,6 +15,12 @@ Kind = Literal["candidates", "cohorts", "annotators", "measures"]
 
 def installed(kind: Kind) -> dict[str, EntryPoint]:
     """Name -> entry point of every plugin of this kind, sorted by name; none is imported."""
+    return dict(_found(kind, tuple(sys.path)))
+
+
+@lru_cache
+def _found(kind: Kind, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Reading what is installed takes tens of milliseconds, and a suite asks for every measure."""
     points = entry_points(group=f"harness.{kind}")
     return {point.name: point for point in sorted(points, key=lambda point: point.name)}
 

@@ -24,11 +24,12 @@ from harness.disparities import estimate_disparities
 from harness.engines.local import run_local
 from harness.errors import CohortError, SuiteError
 from harness.estimates import estimate_all, slice_columns
-from harness.ledger import Ledger, matrix
-from harness.lock import check_lock
+from harness.ledger import Ledger, Readable, matrix
+from harness.lock import check_lock, in_identity, keep_lock
 from harness.measures.base import Measure, Pairs, Side
 from harness.outcome import Outcome, Status
 from harness.report import FINDINGS, State
+from harness.resampling_ids import resampling_ids
 from harness.study import Case, case_record
 from harness.suite import Suite, read_suite
 from harness.verdict import decide, settings_of
@@ -96,7 +97,8 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
     chosen = choose(suite, request.cohort)
     request.candidate.check([study for study, _ in chosen])
     cohort_digest, digests = manifest_digest(request.cohort, chosen, progress)
-    locked = check_lock(request.lock, suite, cohort_digest)
+    candidate = request.candidate.digest()
+    locked = check_lock(request.lock, suite, cohort_digest, study_digests=digests, candidate=candidate)
     annotators = open_annotators(
         suite, request.cohort.name, request.annotations or request.out / "annotations"
     )
@@ -109,11 +111,11 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
         "suite_version": suite.version,
         "cohort": cohort_digest,
         "cohort_kind": request.cohort.name,
-        "candidate": request.candidate.digest(),
+        "candidate": candidate,
         "candidate_kind": request.candidate.name,
         "labels_source": request.cohort.labels_source,
         **annotators.identity(),
-        "lock": locked,
+        "lock": in_identity(locked),
     }
     with Ledger.writing(request.out, identity, request.suite.read_bytes()) as ledger:
         if not any(entry["event"] == "context" for entry in ledger.log.entries()):
@@ -124,6 +126,7 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
                 cohort=request.cohort_locator,
                 candidate=request.candidate_locator,
             )
+        keep_lock(request.lock, ledger)
         _write_cases(ledger, request.cohort, chosen, digests)
         _predict(ledger, request, suite, chosen, progress)
         _measure(ledger, suite, annotators, progress)
@@ -174,7 +177,7 @@ def manifest_digest(
     return digest_value(manifest), digests
 
 
-def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict[str, Any]:
+def conclude(ledger: Readable, suite: Suite, cohort: Cohort | None = None) -> dict[str, Any]:
     """Estimates and verdict from the ledger's rows, as plain values for results.json.
 
     Without a cohort the account of eligible and excluded studies is taken from the results that
@@ -186,7 +189,7 @@ def conclude(ledger: Ledger, suite: Suite, cohort: Cohort | None = None) -> dict
     groups = [json.loads(text) for text in cases.column("groups").to_pylist()]
     columns, unknown = slice_columns(suite.slices, groups)
     tables = {key: matrix(rows, key) for key in measures}
-    patients = cases.column("patient_id").to_pylist()
+    patients = resampling_ids(cases, suite.inference.seed)
     settings = settings_of(suite)
     estimates = estimate_all(measures, tables, patients, columns, settings)
     if suite.fairness is not None:

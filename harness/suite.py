@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from pathlib import Path
@@ -13,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from harness.errors import SuiteError
 from harness.measures.base import Measure
 from harness.plugins import load
+from harness.schema_errors import explain_all
 from harness.suite_checks import unanswerable
-from harness.suite_comparison import Arms, ComparisonPart, Guardrail, Hypothesis, ParityPart
-from harness.yaml_source import KeyPath, Source, read_yaml
+from harness.suite_comparison import ComparisonPart
+from harness.yaml_source import read_yaml
 
 # 0 and 1 are no thresholds: every value passes the one, or none does.
 Threshold = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -225,7 +225,7 @@ def read_suite(path: Path) -> Suite:
     try:
         suite = Suite.model_validate(source.data)
     except ValidationError as error:
-        raise SuiteError(_explain_all(source, error)) from None
+        raise SuiteError(explain_all(source, error, Suite, get_args(Comparison))) from None
     problems = list(unanswerable(suite, source))
     if problems:
         raise SuiteError(problems)
@@ -244,57 +244,3 @@ def suite_schema() -> dict[str, Any]:
     ):
         place[key] = {"anyOf": [{"type": "string"}, place[key]]}
     return schema
-
-
-def _explain_all(source: Source, error: ValidationError) -> list[str]:
-    """Every problem once, in the order of the file."""
-    items = error.errors()
-    paths = [tuple(item["loc"]) for item in items]
-    told: dict[str, tuple[int, int]] = {}
-    for item, path in zip(items, paths, strict=True):
-        # A list whose entries are all wrong counts as empty; its entries say what is wrong.
-        if item["type"] != "too_short" or not any(other[:-1][: len(path)] == path for other in paths):
-            told[_explain(source, item)] = source.place(path)
-    return sorted(told, key=lambda problem: (told[problem], problem))
-
-
-def _explain(source: Source, item: Any) -> str:
-    path: KeyPath = tuple(item["loc"])
-    kind, value = item["type"], item.get("input")
-    if kind == "extra_forbidden":
-        known = _known_keys(path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
-        return source.problem(path, f"unknown key{hint}")
-    if kind == "missing":
-        return source.problem(path, "missing; every suite needs it" if len(path) == 1 else "missing")
-    if kind == "too_short":
-        return source.problem(path, "needs at least one entry")
-    if path and path[-1] in get_args(Comparison) and kind in ("greater_than", "less_than"):
-        percent = f"; for {value:g} % write {value / 100:g}" if 0 < value < 100 else ""
-        return source.problem(path, f"{value:g} is not a fraction between 0 and 1{percent}")
-    message = str(item["msg"]).removeprefix("Value error, ")
-    shown = f" (it is {value!r})" if isinstance(value, str | int | float) else ""
-    return source.problem(path, message[0].lower() + message[1:] + shown)
-
-
-def _known_keys(path: KeyPath) -> list[str]:
-    """The keys that a mapping at this path may have."""
-    by_place: dict[tuple[str, ...], type[BaseModel]] = {
-        (): Suite,
-        ("cohort",): CohortPart,
-        ("inference",): InferencePart,
-        ("execution",): ExecutionPart,
-        ("labeler",): AnnotatorPart,
-        ("graphs",): AnnotatorPart,
-        ("measures",): MeasurePart,
-        ("fairness",): FairnessPart,
-        ("criteria",): Criterion,
-        ("comparison",): ComparisonPart,
-        ("comparison", "family"): Hypothesis,
-        ("comparison", "guardrails"): Guardrail,
-        ("comparison", "randomised"): Arms,
-        ("comparison", "parity"): ParityPart,
-    }
-    part = by_place.get(tuple(name for name in path if isinstance(name, str)))
-    return list(part.model_fields) if part else []

@@ -1,22 +1,26 @@
 """Cohorts and runs that several tests read. Nothing here may be changed by a test."""
 
 import os
-from pathlib import Path
+import shutil
 
 import pytest
 
 from harness.cohorts.phantom import PhantomCohort
+from harness.lock import write_lock
 from harness.phantom import make_phantom
+from harness.run import choose, manifest_digest
+from harness.suite import read_suite
+from harness.testing import Damage, Saboteur
+from packets import SUITE as EVIDENCE_SUITE
+from packets import make_packet
 from real_reports import FOLDER, WHY_NOT
 from report_texts import real_texts
+from runs import run, write_suite
 
 
 def pytest_configure(config):
     # The tests' models are tiny: threads would only get in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
-SUITES = Path(__file__).parents[1] / "suites"
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +71,33 @@ def tiny_package(tiny_checkpoint):
     out = folder.parent / "package"
     make_package(model, folder, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, phantom_root):
+    """A run under a lock: some findings missed, some studies without a report."""
+    folder = tmp_path_factory.mktemp("evidence")
+    path = write_suite(folder, EVIDENCE_SUITE)
+    cohort, suite = PhantomCohort(phantom_root, split="test"), read_suite(path)
+    chosen = choose(suite, cohort)
+    digest, digests = manifest_digest(cohort, chosen)
+    write_lock(folder / "lock.json", suite, digest, len(chosen), study_digests=digests)
+    saboteur = Saboteur(list(cohort), Damage(miss=0.3, fail=0.05))
+    run(path, phantom_root, saboteur, folder / "run", lock=folder / "lock.json")
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def sealed(tmp_path_factory, finished_run):
+    """A sealed packet; not to be changed."""
+    pytest.importorskip("weasyprint")
+    return make_packet(finished_run, tmp_path_factory.mktemp("sealed") / "packet")
+
+
+@pytest.fixture
+def packet(tmp_path, sealed):
+    """A sealed packet to do things to."""
+    return shutil.copytree(sealed, tmp_path / "packet")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from pathlib import Path
 from harness.cohorts.phantom import PhantomCohort
 from harness.run import Request, execute
 
+SUITES = Path(__file__).parents[1] / "suites"
+
 SUITE = """\
 name: small
 version: 1

@@ -10,9 +10,8 @@ import sys
 import pytest
 from PIL import Image
 
-from conftest import SUITES
 from harness.cli import main
-from runs import SUITE, write_suite
+from runs import SUITE, SUITES, write_suite
 
 TEXT_SUITE = SUITE.replace("cohort: {split: test}\n", "").replace("slices: [sex]\n", "")
 

@@ -3,7 +3,6 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conftest import SUITES
 from harness.chain import Chain
 from harness.cohorts.phantom import PhantomCohort
 from harness.digests import digest_file
@@ -11,7 +10,7 @@ from harness.errors import LedgerError
 from harness.gate import judge, write_summaries
 from harness.testing import ConstantReport, Oracle
 from harness.verdict import Status
-from runs import SUITE, run, write_suite
+from runs import SUITE, SUITES, run, write_suite
 
 # One of each: on 150 studies nothing shows a sensitivity above 0.999.
 THREE = SUITE.replace("above: 0.9}", "above: 0.9}\n  - {id: sure, measure: critical_sensitivity, value: "

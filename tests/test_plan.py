@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 
-from conftest import SUITES
 from harness.cohorts.base import Cohort
 from harness.cohorts.phantom import PhantomCohort
 from harness.inference import clustered_proportion_interval, positives_needed
@@ -13,7 +12,7 @@ from harness.status import Status
 from harness.study import Case, Reference, Study
 from harness.suite import read_suite
 from harness.testing import Oracle
-from runs import SUITE, run, write_suite
+from runs import SUITE, SUITES, run, write_suite
 
 
 class Labels(Cohort):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 import real_reports
-from conftest import SUITES
 from harness.cli import main
+from runs import SUITES
 
 pytestmark = pytest.mark.skipif(not real_reports.FOLDER.is_dir(), reason=real_reports.WHY_NOT)
 

@@ -5,10 +5,9 @@ import jsonschema
 import pytest
 import yaml
 
-from conftest import SUITES
 from harness.errors import SuiteError
 from harness.suite import read_suite, suite_schema
-from runs import SUITE, write_suite
+from runs import SUITE, SUITES, write_suite
 
 
 def problems(tmp_path, text):

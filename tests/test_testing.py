@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from conftest import SUITES
 from harness.annotators.rules import RulesLabeler
 from harness.cohorts.phantom import PhantomCohort
 from harness.measures.base import Pairs, Side
@@ -20,7 +19,7 @@ from harness.testing import (
     check_measure,
     subset,
 )
-from runs import run
+from runs import SUITES, run
 
 
 @pytest.fixture(scope="module")

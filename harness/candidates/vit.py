@@ -14,6 +14,8 @@ from harness.pixels import read_pixels
 from harness.report import FINDINGS, Finding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -113,3 +115,22 @@ class VitClassifier:
         shape = (-1, 1, 1)
         normal: NDArray[np.float32] = (planes - self._mean.reshape(shape)) / self._std.reshape(shape)
         return normal
+
+    def embeddings(self, pictures: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What the encoder makes of pictures, before the classifier: shape (pictures, hidden size).
+
+        Args:
+            pictures: grey values in [0, 1], each of shape (size, size), as `read_pixels` gives them.
+        """
+        if self._model is None:
+            self.load()
+        import torch
+
+        channels, rows = int(self._model.config.num_channels), []
+        with torch.inference_mode():
+            for start in range(0, len(pictures), 32):
+                batch = np.stack([self.normalise(grey, channels) for grey in pictures[start : start + 32]])
+                hidden = self._model.vit(pixel_values=torch.from_numpy(batch)).last_hidden_state[:, 0]
+                rows.append(hidden.numpy())
+        found: NDArray[np.float32] = np.concatenate(rows)
+        return found

@@ -10,20 +10,53 @@ from collections.abc import Sequence
 
 from harness import __version__
 from harness.cli import (
+    ab,
     check,
     compare,
+    cost,
+    dossier,
+    errors,
+    explore,
     export,
     gate,
     label,
     lock,
+    monitor,
     parity,
     phantom,
     plan,
     report,
     run,
     score,
+    sign,
     suite,
     train,
+    verify,
+)
+
+VERBS = (
+    run,
+    gate,
+    compare,
+    report,
+    errors,
+    dossier,
+    sign,
+    verify,
+    explore,
+    check,
+    plan,
+    label,
+    lock,
+    score,
+    train,
+    export,
+    parity,
+    ab,
+    monitor,
+    cost,
+    suite,
+    phantom,
 )
 
 EPILOG = """\
@@ -46,22 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"harness {__version__}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (
-        run,
-        gate,
-        compare,
-        report,
-        check,
-        plan,
-        label,
-        lock,
-        score,
-        suite,
-        phantom,
-        train,
-        export,
-        parity,
-    ):
+    for module in VERBS:
         module.add(verbs)
     return root
 

@@ -54,6 +54,10 @@ class Cohort(ABC):
     def patient_ids(self) -> list[str]:
         """The patient of each study, in the same order."""
 
+    def splits(self) -> list[str] | None:
+        """The split of each study, in the same order; None where the cohort has none."""
+        return None
+
     def __iter__(self) -> Iterator[Case]:
         for index in range(len(self)):
             yield self[index]

@@ -96,12 +96,14 @@ class ManifestCohort(Cohort):
         self.eligible = len(rows)
         reasons: Counter[str] = Counter()
         self._cases: list[Case] = []
+        self._splits: list[str] = []
         for study in sorted(rows):
             case = self._case(study, *rows[study])
             if case is None:
                 reasons["no reference text and no labels"] += 1
             else:
                 self._cases.append(case)
+                self._splits.append(_text(rows[study][1], "split"))
         self.exclusions = tuple(Exclusion(reason, count) for reason, count in reasons.items())
         if not self._cases:
             raise CohortError(f"{path}: no study has a reference text or labels")
@@ -119,6 +121,10 @@ class ManifestCohort(Cohort):
     def patient_ids(self) -> list[str]:
         """The patient of each study."""
         return [case.patient_id for case in self._cases]
+
+    def splits(self) -> list[str] | None:
+        """The split of each study, "none" where it has none; None where no study has one."""
+        return [part or "none" for part in self._splits] if any(self._splits) else None
 
     def _check_columns(self, columns: list[str]) -> None:
         for name in columns:

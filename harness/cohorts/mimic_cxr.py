@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -91,6 +92,10 @@ class MimicCxrCohort(Cohort):
     def patient_ids(self) -> list[str]:
         """Subject ids as text, one a study."""
         return [str(patient) for patient in self._patients]
+
+    def splits(self) -> list[str]:
+        """The split of each study: train, validate or test."""
+        return list(self._splits)
 
     def __getitem__(self, index: int) -> Case:
         study_id, patient_id = int(self._studies[index]), int(self._patients[index])
@@ -193,6 +198,8 @@ class MimicCxrCohort(Cohort):
         names = pictures["dicom_id"].tolist()
         positions = pictures["ViewPosition"].tolist()
         days = pictures["StudyDate"].tolist()
+        parts = pictures["split"].tolist()
+        splits: list[str] = []
         label_subject = dict(zip(labels.index.tolist(), labels["subject_id"].tolist(), strict=True))
         starts = np.flatnonzero(np.diff(study_column, prepend=-1))
         for first, last in zip(starts, [*starts[1:], len(names)], strict=True):
@@ -225,6 +232,7 @@ class MimicCxrCohort(Cohort):
             studies.append(study_id)
             patients.append(patient)
             dates.append(days[first].partition(".")[0])
+            splits.append(sys.intern(parts[first]))
             dicoms += [name for _, name in chosen]
             codes += [views.index(view) for view, _ in chosen]
             offsets.append(len(dicoms))
@@ -235,6 +243,7 @@ class MimicCxrCohort(Cohort):
         self._studies = np.array(studies, dtype=np.int64)
         self._patients = np.array(patients, dtype=np.int64)
         self._study_date = dates
+        self._splits = splits
         self._dicoms = dicoms
         self._view_codes = np.array(codes, dtype=np.int8)
         self._offsets = np.array(offsets, dtype=np.int64)

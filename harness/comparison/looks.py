@@ -9,10 +9,8 @@ from typing import Any, Literal
 
 from scipy.stats import norm
 
-from harness.chain import Chain
-from harness.digests import digest_value
-from harness.errors import LedgerError
 from harness.inference import spending_boundaries
+from harness.looks import count_look
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +53,15 @@ def take_look(
         spending: as in `spending_boundaries`.
 
     Raises:
-        LedgerError: the log was changed.
+        LedgerError: the log was changed, or cannot be written.
     """
-    question, data = digest_value(question), digest_value(data)
     fraction = min(1.0, studies / planned)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    chain = Chain(log)
-    chain.repair()
-    looks = [entry for entry in chain.entries() if entry["event"] == "look" and entry["question"] == question]
-    seen = next((place for place, entry in enumerate(looks) if entry["data"] == data), None)
-    if seen is None:
-        try:
-            entry = chain.append("look", question=question, data=data, studies=studies, fraction=fraction)
-        except OSError as error:
-            raise LedgerError(f"{log}: cannot be written: {error.strerror}; name another --looks") from None
-        looks.append(entry)
-    else:
-        looks = looks[: seen + 1]
-    fractions = tuple(float(entry["fraction"]) for entry in looks)
+    counted = count_look(log, question, data, studies=studies, fraction=fraction)
+    fractions = tuple(float(entry["fraction"]) for entry in counted.looks)
     rising = all(one < two for one, two in pairwise(fractions))
     level = 0.0
-    if len(looks) == 1 and fraction == 1:
+    if counted.number == 1 and fraction == 1:
         level = alpha
     elif rising:
         level = float(2 * norm.sf(spending_boundaries(fractions, alpha, spending)[-1]))
-    return Look(len(looks), fraction, studies, planned, fractions, level, str(log), chain.head)
+    return Look(counted.number, fraction, studies, planned, fractions, level, str(log), counted.head)

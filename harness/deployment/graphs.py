@@ -6,17 +6,21 @@ a second; every one is then compared with torch on shapes that the tracing never
 
 from __future__ import annotations
 
+import os
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from harness.candidates.multimodal.model import RadiologyMultimodalModel
+from harness.deployment.quantise import save_graph
 from harness.errors import CandidateError
 
 VISION_INPUTS: Final = ("images", "view_mask")
@@ -72,7 +76,8 @@ class LanguageGraph(nn.Module):
         from transformers import DynamicCache
 
         embeddings = torch.cat([prefix, self.language.get_input_embeddings()(input_ids)], dim=1)
-        cache = DynamicCache.from_legacy_cache(tuple(zip(past[::2], past[1::2], strict=True)))
+        layers: Any = tuple(zip(past[::2], past[1::2], strict=True))
+        cache = DynamicCache.from_legacy_cache(layers)
         total, new = attention_mask.shape[1], embeddings.shape[1]
         # The mask is given whole, so that no model's own way of making one is traced.
         last = torch.arange(new)[:, None] + (total - new)
@@ -182,16 +187,25 @@ def _export(
     axes: dict[str, dict[int, str]],
     opset: int,
 ) -> None:
-    with torch.no_grad(), warnings.catch_warnings():
+    with (
+        torch.no_grad(),
+        warnings.catch_warnings(),
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder,
+    ):
+        parts = Path(folder)
         warnings.simplefilter("ignore")  # of tracing: what it could get wrong is compared below
         try:
             torch.onnx.export(
-                graph, example, str(path), input_names=list(inputs), output_names=list(outputs),
+                graph, example, str(parts / path.name), input_names=list(inputs), output_names=list(outputs),
                 dynamic_axes=axes, opset_version=opset, dynamo=False,
             )  # fmt: skip
         except (RuntimeError, ValueError, TypeError, torch.onnx.OnnxExporterError) as error:
             first = str(error).strip().partition("\n")[0]
             raise CandidateError(f"{path.name}: this model has no ONNX form: {first}") from None
+        if len(list(parts.iterdir())) == 1:
+            os.replace(parts / path.name, path)
+        else:  # past 2 GB torch writes a file a tensor
+            save_graph(onnx.load(parts / path.name), path, apart=True)
 
 
 def _deviation(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -164,7 +165,7 @@ def compare_numbers(
 def _compare_case(
     full: CheckpointArm, exported: Arm, case: Case, instruction: Instruction, numbers: Numbers, sums: _Sums
 ) -> None:
-    looks = [_attempt(lambda arm=arm: arm.look(case.study)) for arm in (full, exported)]
+    looks = [_attempt(partial(arm.look, case.study)) for arm in (full, exported)]
     if looks[0] is None and looks[1] is None:
         numbers.refused_by_both += 1
         return

@@ -176,7 +176,7 @@ def _dicom_values(path: Path) -> NDArray[np.float64]:
 
 def _shown(file: Any) -> NDArray[np.float64]:
     """What a viewer shows of a DICOM file, before inversion."""
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, convert_color_space
 
     values, photometric = file.pixel_array, str(file.PhotometricInterpretation)
     if values.ndim == 2:

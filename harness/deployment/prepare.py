@@ -22,6 +22,7 @@ from harness.deployment.manifest import (
     read_manifest,
     write_manifest,
 )
+from harness.deployment.quantise import graph_size
 from harness.digests import digest_file
 from harness.errors import CandidateError
 
@@ -126,10 +127,10 @@ def _write_graphs(
     language, whole = out / "language.onnx", out / "language.fp32.onnx"
     deviation = {"vision": export_vision(model, full, config.opset)}
     if config.vision in ("both", "fp32"):
-        vision.append(_graph(out, full, "vision", "fp32"))
+        vision.append(_graph(full, "vision", "fp32"))
     if config.vision in ("both", "fp16"):
         halve(full, half)
-        vision.append(_graph(out, half, "vision", "fp16"))
+        vision.append(_graph(half, "vision", "fp16"))
     if config.vision == "fp16":
         _remove(full)
     deviation["language"] = export_language(model, whole, config.opset)
@@ -138,17 +139,17 @@ def _write_graphs(
         _remove(whole)
     else:
         language = whole
-    return tuple(vision), _graph(out, language, "language", config.language), deviation
+    return tuple(vision), _graph(language, "language", config.language), deviation
 
 
-def _graph(out: Path, path: Path, part: str, precision: Precision) -> Graph:
-    size = sum(file.stat().st_size for file in out.glob(f"{path.name}*"))
-    return Graph(file=path.name, precision=precision, why=_WHY[part, precision], size=size)
+def _graph(path: Path, part: str, precision: Precision) -> Graph:
+    why = _WHY[part, precision]
+    return Graph(file=path.name, precision=precision, why=why, size=graph_size(path))
 
 
 def _remove(path: Path) -> None:
-    for file in path.parent.glob(f"{path.name}*"):  # with its external data
-        file.unlink()
+    path.unlink()
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)
 
 
 def _write_tokenizer(checkpoint: Path, out: Path) -> Tokens:

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import CandidateError
 
 _LARGEST: Final = 1_900_000_000
 """Bytes; a file of protocol buffers ends at 2 GiB, larger weights lie beside it."""
+
+
+def graph_size(path: Path) -> int:
+    """Bytes of a graph, with the weights that lie beside it in `NAME.data`."""
+    return sum(file.stat().st_size for file in (path, path.with_name(f"{path.name}.data")) if file.exists())
+
+
+def save_graph(graph: Any, path: Path, apart: bool) -> None:
+    """Writes a graph; `apart`: its weights in one file beside it, `NAME.data`."""
+    import onnx
+
+    if apart:
+        onnx.save(graph, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    else:
+        onnx.save(graph, path)
 
 
 def quantise_int8(source: Path, target: Path) -> None:
@@ -18,7 +33,8 @@ def quantise_int8(source: Path, target: Path) -> None:
     Activations are scaled by their own range as they come (dynamic quantisation), so that no
     calibration data decides what the package does. Of the 8 bits 7 are used: with all of them,
     processors without VNNI instructions saturate in 16-bit sums, and one package would then write
-    different reports on different machines. Embedding tables are stored in 8 bits too.
+    different reports on different machines. Embedding tables are
+    stored in 8 bits too, with one scale for all of a table.
 
     Raises:
         CandidateError: the graph cannot be quantised.
@@ -34,7 +50,7 @@ def quantise_int8(source: Path, target: Path) -> None:
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
-            use_external_data_format=source.stat().st_size > _LARGEST,
+            use_external_data_format=graph_size(source) > _LARGEST,
             extra_options={"MatMulConstBOnly": True},
         )
     except Exception as error:  # whatever the library makes of a graph it does not know
@@ -57,7 +73,7 @@ def halve(source: Path, target: Path) -> None:
 
     try:
         graph = convert_float_to_float16(onnx.load(source), keep_io_types=True)
-        onnx.save(graph, target, save_as_external_data=source.stat().st_size > _LARGEST)
+        save_graph(graph, target, apart=graph_size(source) > _LARGEST)
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
         raise CandidateError(

@@ -23,7 +23,7 @@ def fairness(suite: Suite, results: dict[str, Any], verdict: Verdict) -> dict[st
     over = [item for item in verdict.decisions if item.groups]
     if suite.fairness is None and not over:
         return None
-    columns = [(part.key, *_SHOWN[part.measure]) for part in suite.measures if part.measure in _SHOWN]
+    shown_values = columns(suite)
     found = {(item["measure"], item["value"], item["slice"]): item for item in results["estimates"]}
     slices = []
     for name in suite.slices:
@@ -37,7 +37,7 @@ def fairness(suite: Suite, results: dict[str, Any], verdict: Verdict) -> dict[st
                         "studies": next(
                             item["n_studies"] for item in results["estimates"] if item["slice"] == label
                         ),
-                        "cells": [_cell(found.get((key, value, label))) for key, value, _ in columns],
+                        "cells": [_cell(found.get((key, value, label))) for key, value, _ in shown_values],
                     }
                     for label in labels
                 ],
@@ -49,7 +49,7 @@ def fairness(suite: Suite, results: dict[str, Any], verdict: Verdict) -> dict[st
             }
         )
     return {
-        "headings": [heading for *_, heading in columns],
+        "headings": [heading for *_, heading in shown_values],
         "slices": slices,
         "criteria": [
             {
@@ -63,6 +63,11 @@ def fairness(suite: Suite, results: dict[str, Any], verdict: Verdict) -> dict[st
             for item in over
         ],
     }
+
+
+def columns(suite: Suite) -> list[tuple[str, str, str]]:
+    """What is shown of each group: (measure's key, value, heading), for the measures the suite has."""
+    return [(part.key, *_SHOWN[part.measure]) for part in suite.measures if part.measure in _SHOWN]
 
 
 def _of(label: str | None, name: str) -> bool:

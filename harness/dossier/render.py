@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from harness.data_files import data_path
 from harness.dossier.model import build_model
 from harness.errors import HarnessError
+from harness.evidence import Attachment
 from harness.ledger import write_atomically
 
+COMMON: Final = "style.css"
+"""The style sheet of everything that is printed."""
 FACES = (("Regular", 400, "normal"), ("SemiBold", 600, "normal"), ("Italic", 400, "italic"))
 
 
@@ -32,6 +37,20 @@ def write_dossier(run: Path, out: Path) -> list[Path]:
 
 def render_html(model: Mapping[str, Any]) -> str:
     """The whole page, self-contained; every value from the ledger is escaped."""
+    return render_template("dossier.html.j2", model)
+
+
+def render_template(name: str, model: Mapping[str, Any], styles: Sequence[str] = (COMMON,)) -> str:
+    """A page of `reports/`, self-contained; every value of the model is escaped.
+
+    Args:
+        name: the template's file.
+        model: what it prints.
+        styles: style sheets of `reports/`, in order.
+
+    Raises:
+        HarnessError: the PDF engine is not installed.
+    """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
@@ -45,15 +64,25 @@ def render_html(model: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["svg"] = Markup  # plots are made here and escape their own texts
-    style = (data_path("reports") / "dossier.css").read_text(encoding="utf-8")
-    page = environment.get_template("dossier.html.j2")
+    style = "".join((data_path("reports") / sheet).read_text(encoding="utf-8") for sheet in styles)
+    page = environment.get_template(name)
     return page.render(**model, style=Markup(_faces() + style))  # noqa: S704 - our own style sheet
 
 
-def render_pdf(html: str) -> bytes:
-    """The page as a tagged PDF."""
+def render_pdf(html: str, attached: Sequence[Attachment] = (), taken: datetime | None = None) -> bytes:
+    """The page as tagged PDF/A-3a (ISO 19005-3), marked as PDF/UA-1 too (ISO 14289-1).
+
+    Args:
+        html: the page.
+        attached: files to put inside.
+        taken: the date that these bear; None where there are none.
+
+    Raises:
+        HarnessError: the PDF engine is not installed, or lacks its native library.
+    """
     try:
         from weasyprint import HTML
+        from weasyprint import Attachment as File
         from weasyprint.urls import URLFetcher
     except ImportError:
         raise _not_installed() from None
@@ -63,7 +92,23 @@ def render_pdf(html: str) -> bytes:
             "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
         ) from None
     inside = URLFetcher(allowed_protocols={"data"})
-    pdf: bytes = HTML(string=html, url_fetcher=inside).write_pdf(pdf_tags=True)
+    files = [
+        File(
+            string=item.content,
+            name=item.name,
+            description=item.description,
+            relationship=item.relationship,
+            created=taken,
+            modified=taken,
+        )
+        for item in attached
+    ]
+    # The identifier is the page's own digest: chance has no place in it.
+    identifier = hashlib.sha256(html.encode()).digest()[:16]
+    page = HTML(string=html, url_fetcher=inside)
+    pdf: bytes = page.write_pdf(
+        pdf_variant="pdf/a-3a", pdf_tags=True, pdf_identifier=identifier, attachments=files
+    )
     return pdf
 
 
@@ -74,7 +119,11 @@ def _not_installed() -> HarnessError:
 def _faces() -> str:
     rules = []
     for name, weight, slant in FACES:
-        font = (data_path("reports") / "fonts" / f"Inter-{name}.woff2").read_bytes()
+        path = data_path("reports") / "fonts" / f"Inter-{name}.woff2"
+        try:
+            font = path.read_bytes()
+        except OSError:
+            raise HarnessError(f"{path}: the pages' font is missing; install harness again") from None
         encoded = base64.b64encode(font).decode()
         rules.append(
             f'@font-face {{ font-family: "Inter"; font-weight: {weight}; font-style: {slant}; '

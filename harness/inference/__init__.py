@@ -38,6 +38,7 @@ from harness.inference.quantiles import quantile_interval
 from harness.inference.resampling_weights import bootstrap_weights
 from harness.inference.results import Interval, Intervals, TestResult, TestResults
 from harness.inference.rogan_gladen import rogan_gladen
+from harness.inference.trend import trend_test
 
 __all__ = [
     "Bootstrap",
@@ -80,4 +81,5 @@ __all__ = [
     "signed_rank_test",
     "spending_boundaries",
     "square_and_add",
+    "trend_test",
 ]

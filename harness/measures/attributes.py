@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.annotators.rules import RulesLabeler
+from harness.annotators.rules import Mention, RulesLabeler
 from harness.measures.base import Measure, Pairs, Proportion, Section, ratio
 from harness.report import Finding, Laterality, Severity, State
 
@@ -64,20 +65,24 @@ class Attributes(Measure):
         return rows
 
     def _asserted(self, text: str) -> dict[Finding, tuple[Laterality | None, Severity | None]]:
-        """Each finding with a positive mention, with its side and severity."""
-        found: dict[Finding, tuple[Laterality | None, Severity | None]] = {}
-        for mention in self.labeler.mentions(text):
-            if mention.state == State.POSITIVE:
-                side, severity = found.get(mention.finding, (None, None))
-                found[mention.finding] = (
-                    _both(side, mention.laterality),
-                    max((severity, mention.severity), key=lambda each: _RANK[each] if each else -1),
-                )
-        return found
+        return stated(self.labeler.mentions(text))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Both agreements, in [0, 1]."""
         return ratio(totals[..., 0::2], totals[..., 1::2])
+
+
+def stated(mentions: Iterable[Mention]) -> dict[Finding, tuple[Laterality | None, Severity | None]]:
+    """Each finding with a positive mention, with its side and severity; None where it has none."""
+    found: dict[Finding, tuple[Laterality | None, Severity | None]] = {}
+    for mention in mentions:
+        if mention.state == State.POSITIVE:
+            side, severity = found.get(mention.finding, (None, None))
+            found[mention.finding] = (
+                _both(side, mention.laterality),
+                max((severity, mention.severity), key=lambda each: _RANK[each] if each else -1),
+            )
+    return found
 
 
 def _both(one: Laterality | None, other: Laterality | None) -> Laterality | None:

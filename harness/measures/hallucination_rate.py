@@ -22,6 +22,21 @@ from harness.report import FINDINGS, INDEX, PARENTS, Finding
 CLAIMS = tuple(finding for finding in FINDINGS if finding != Finding.NO_FINDING)
 
 
+def supported(
+    labels: NDArray[np.int8], uncertain: UncertainPolicy
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """What the reference supports, by itself or by a narrower finding, and what it can judge.
+
+    Both of the shape of `labels`, (n, 14).
+    """
+    truth, known = asserted(labels, uncertain), judged(labels, uncertain)
+    for child, parent in PARENTS.items():
+        supports = truth[:, INDEX[child]]
+        truth[:, INDEX[parent]] |= supports
+        known[:, INDEX[parent]] |= supports
+    return truth, known
+
+
 class HallucinationRate(Measure):
     """The share of asserted findings that the reference does not support.
 
@@ -61,12 +76,7 @@ class HallucinationRate(Measure):
 
     def rows(self, pairs: Pairs) -> NDArray[np.int64]:
         """Unsupported claims, claims, whether unsupported, 1, unverifiable claims; shape (n, 5)."""
-        truth = asserted(pairs.reference.labels, self.uncertain)
-        known = judged(pairs.reference.labels, self.uncertain)
-        for child, parent in PARENTS.items():
-            supports = truth[:, INDEX[child]]
-            truth[:, INDEX[parent]] |= supports
-            known[:, INDEX[parent]] |= supports
+        truth, known = supported(pairs.reference.labels, self.uncertain)
         chosen = [INDEX[finding] for finding in CLAIMS]
         claim = asserted(pairs.candidate.labels, self.uncertain)[:, chosen]
         truth, known = truth[:, chosen], known[:, chosen]

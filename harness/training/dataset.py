@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import torch
@@ -51,8 +51,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        parts = {name: getattr(self, name) for name in self.__slots__}
-        return Batch(**{k: None if v is None else v.to(device) for k, v in parts.items()})
+        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        moved: dict[str, Any] = {k: None if v is None else v.to(device) for k, v in parts.items()}
+        return Batch(**moved)
 
 
 class ReportDataset:
@@ -128,7 +129,8 @@ class ReportDataset:
     def targets(self) -> NDArray[np.float64]:
         """What each label counts as by the model's policies: 1, 0, or NaN; shape (n, 14)."""
         values = {int(s): np.nan if t is None else t for s, t in self.processor.config.targets().items()}
-        return np.vectorize(values.__getitem__, otypes=[np.float64])(self.labels)
+        counted: NDArray[np.float64] = np.vectorize(values.__getitem__, otypes=[np.float64])(self.labels)
+        return counted
 
     # Features
 
@@ -185,7 +187,7 @@ class ReportDataset:
                 partial.unlink(missing_ok=True)
         self._features = np.load(path, mmap_mode="r")
 
-    def _pictures(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pictures(self, indices: Sequence[int] | NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
         pairs = [self.processor.images(self.case(index).study) for index in indices]
         return torch.stack([images for images, _ in pairs]), torch.stack([mask for _, mask in pairs])
 
@@ -205,7 +207,7 @@ class ReportDataset:
 
     # Batches
 
-    def batch(self, indices: Sequence[int], turn: int | None = None) -> Batch:
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], turn: int | None = None) -> Batch:
         """Some studies together.
 
         Args:

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from harness.candidates.multimodal.checkpoints import stored_tensors
+from harness.candidates.multimodal.config import IGNORED
 from harness.candidates.multimodal.model import RadiologyMultimodalModel
-from harness.candidates.multimodal.processor import IGNORED
 from harness.digests import digest_value
 from harness.errors import TrainingError
 from harness.training.config import LanguagePart, StagePart, TrainingConfig

@@ -5,10 +5,9 @@ import sys
 
 import pytest
 
-from conftest import SUITES
 from harness import __version__
 from harness.cli import main, parser
-from runs import SUITE, write_suite
+from runs import SUITE, SUITES, write_suite
 
 
 def harness(*words, **options):

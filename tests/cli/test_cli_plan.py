@@ -1,5 +1,5 @@
-from conftest import SUITES
 from harness.cli import main
+from runs import SUITES
 
 
 def test_says_what_cannot_be_decided(phantom_root, capsys):

@@ -4,8 +4,13 @@ import shutil
 import pytest
 import torch
 
+from harness.candidates.multimodal.model import RadiologyMultimodalModel
+from harness.candidates.multimodal.processor import MultimodalProcessor
+from harness.candidates.onnx.model import OnnxModel
 from harness.cli import main
+from harness.data_files import data_path
 from harness.deployment.manifest import read_package
+from harness.deployment.numbers import CheckpointArm, PackageArm, compare_numbers
 from harness.suite import read_suite
 from runs import SUITE
 from tiny_multimodal import network, tiny_tokenizer
@@ -103,11 +108,24 @@ def test_bad_input(tiny_package, tiny_checkpoint, suite, phantom_root, tmp_path,
 
 
 def test_the_suite_that_comes_along():
-    from harness.data_files import data_path
-
     suite = read_suite(data_path("suites") / "parity.yaml")
     assert suite.comparison.family == ()
     rails = {(item.measure, item.value): item.margin for item in suite.comparison.guardrails}
     for finding in ("Pneumothorax", "Fracture", "Lung Lesion", "Pleural Effusion"):
         assert rails["critical_sensitivity", finding] <= 0.02
     assert {measure for measure, _ in rails} >= {part.key for part in suite.measures} - {"findings_detection"}
+
+
+SHIPPED = data_path("checkpoints") / "phantom-multimodal"
+
+
+@pytest.mark.skipif(not (SHIPPED / "config.json").is_file(), reason="no phantom-multimodal checkpoint here")
+def test_the_shipped_checkpoint_in_int8(tmp_path, cases):
+    model = RadiologyMultimodalModel.from_pretrained(SHIPPED)
+    make_package(model, SHIPPED, tmp_path / "package", language="int8")
+    full = CheckpointArm(model, MultimodalProcessor.from_pretrained(SHIPPED))
+    numbers = compare_numbers(full, PackageArm(OnnxModel(tmp_path / "package")), iter(cases[:24]))
+    assert numbers.studies == 24
+    assert numbers.probability_greatest < 1e-4  # the vision graph is float32 here
+    assert numbers.detection_agreement == 1
+    assert numbers.token_agreement > 0.95

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.candidates.multimodal.processor import IGNORED
+from harness.candidates.multimodal.config import IGNORED
 from harness.cohorts.base import Cohort
 from harness.cohorts.phantom import PhantomCohort
 from harness.errors import TrainingError

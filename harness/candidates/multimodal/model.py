@@ -155,7 +155,7 @@ class RadiologyMultimodalModel(nn.Module):
         """The frozen encoder's last layer, CLS first: shape (batch, V, 1 + patches, d_v).
 
         Args:
-            images: normalised, (batch, 1, H, W) for one view or (batch, V, 1, H, W).
+            images: normalised, (batch, 1, H, W) for the first view alone or (batch, V, 1, H, W).
 
         Raises:
             CandidateError: another shape.
@@ -166,17 +166,20 @@ class RadiologyMultimodalModel(nn.Module):
         return features
 
     def shaped(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures as (batch, V, 1, H, W).
+        """Pictures as (batch, V, 1, H, W); V may be less than the configuration's views, never more.
 
         Raises:
-            CandidateError: another number of views or size than the configuration's.
+            CandidateError: more views or another size than the configuration's.
         """
         views, size = len(self.config.views), self.config.image_size
         pictures = images[:, None] if images.ndim == 4 else images
-        if pictures.ndim != 5 or tuple(pictures.shape[1:]) != (views, 1, size, size):
-            raise CandidateError(
-                f"pictures have shape {tuple(images.shape)}, not (batch, {views}, 1, {size}, {size})"
-            )
+        if (
+            pictures.ndim != 5
+            or not 1 <= pictures.shape[1] <= views
+            or tuple(pictures.shape[2:]) != (1, size, size)
+        ):
+            wanted = f"(batch, {views}, 1, {size}, {size})"
+            raise CandidateError(f"pictures have shape {tuple(images.shape)}, not {wanted}")
         return pictures
 
     def planes(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -280,7 +283,7 @@ class RadiologyMultimodalModel(nn.Module):
                 raise CandidateError("neither images nor vision_features are given")
             return self.encode(images)
         views, patches = len(self.config.views), self.config.grid**2
-        if given.ndim != 4 or tuple(given.shape[1:3]) != (views, 1 + patches):
+        if given.ndim != 4 or not 1 <= given.shape[1] <= views or given.shape[2] != 1 + patches:
             raise CandidateError(
                 f"vision_features have shape {tuple(given.shape)}, not (batch, {views}, {1 + patches}, d_v)"
             )

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["IGNORED", "Encoded", "MultimodalProcessor", "context_length", "load_tokenizer"]
-
 
 @dataclass(frozen=True, slots=True)
 class Encoded:

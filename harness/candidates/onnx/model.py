@@ -165,11 +165,11 @@ def vision_graph(manifest: Manifest, provider: str, precision: str | None) -> Gr
     Raises:
         CandidateError: a precision that the package does not have.
     """
-    graphs = {graph.precision: graph for graph in manifest.vision}
+    graphs: dict[str, Graph] = {graph.precision: graph for graph in manifest.vision}
     if precision is not None:
         if precision not in graphs:
             raise CandidateError(f"the package has no {precision} vision graph; it has {', '.join(graphs)}")
-        return graphs[precision]  # type: ignore[index]  # it is one of the keys
+        return graphs[precision]
     return graphs.get("fp32" if provider == CPU else "fp16", manifest.vision[0])
 
 

@@ -24,8 +24,12 @@ class FastTokenizer:
     """
 
     def __init__(self, path: Path, size: int, bos: int | None, eos: int, pad: int | None) -> None:
-        from tokenizers import Tokenizer
-
+        try:
+            from tokenizers import Tokenizer
+        except ImportError:
+            raise CandidateError(
+                'a package needs tokenizers to run; pip install "harness[deployment]"'
+            ) from None
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the library raises plain exceptions

@@ -194,6 +194,16 @@ def test_an_absent_view_changes_nothing(model):
     assert not torch.allclose(kept.logits, model(images, ids).logits, atol=1e-3)
 
 
+def test_one_view_alone_is_as_with_the_other_absent(model):
+    images, ids = inputs()
+    frontal_only = torch.tensor([[True, False]]).expand(len(images), 2)
+    masked = model(images, ids, view_mask=frontal_only)
+    for given in (images[:, :1], images[:, 0]):
+        alone = model(given, ids)
+        torch.testing.assert_close(alone.logits, masked.logits, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(alone.label_logits, masked.label_logits)
+
+
 def test_an_absent_view_is_as_a_model_without_it(model):
     kind = model.config.language["model_type"]
     alone = RadiologyMultimodalModel(
@@ -306,7 +316,7 @@ def test_shapes_that_do_not_fit_are_refused():
     images, ids = inputs()
     refused = [
         ({"images": images[..., :16]}, "pictures have shape"),
-        ({"images": images[:, 0]}, "pictures have shape"),
+        ({"images": torch.cat([images, images], dim=1)}, "pictures have shape"),
         ({"images": None}, "neither images nor vision_features"),
         ({"images": images, "view_mask": torch.tensor([[True, True], [False, False]])}, "no view at all"),
         ({"images": images, "view_mask": torch.ones(2, 3)}, "view_mask has shape"),

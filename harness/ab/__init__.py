@@ -1,0 +1,1 @@
+"""Two models compared on live ratings: design, export, effects, checks, decision, page."""

@@ -1,0 +1,104 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from harness.errors import HarnessError
+from harness.monitoring.records import Faults
+from harness.monitoring.stream import Position, Stream
+from production import lines, report
+
+
+def read(stream, until=None):
+    faults = Faults()
+    return [(str(place), value) for place, value in stream.lines(faults, until)], faults
+
+
+def test_each_line_is_read_once_and_a_half_written_one_waits(tmp_path):
+    path = tmp_path / "a.jsonl"
+    whole = lines([report("s0", 0), report("s1", 0)])
+    path.write_text(whole[:-9])
+    stream = Stream(path)
+    first, _ = read(stream)
+    assert [place for place, _ in first] == ["a.jsonl:1"]
+    assert stream.waiting == {"a.jsonl": 2}
+    path.write_text(whole)
+    second, _ = read(stream)
+    assert [(place, value["study_id"]) for place, value in second] == [("a.jsonl:2", "s1")]
+    assert stream.waiting == {}
+    assert read(stream)[0] == []
+
+
+def test_broken_lines_are_counted_with_their_place(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"x": 1}\nnot json\n\n{"x": 2}\n' + "[" * 100_000 + "\n")
+    found, faults = read(Stream(tmp_path))
+    assert [value for _, value in found] == [{"x": 1}, {"x": 2}]
+    assert faults.take() == {"not JSON": {"count": 2, "places": ["a.jsonl:2", "a.jsonl:5"]}}
+
+
+def test_a_folder_is_read_by_name_and_new_files_are_found(tmp_path):
+    (tmp_path / "b.jsonl").write_text('{"x": 2}\n')
+    (tmp_path / "a.jsonl").write_text('{"x": 1}\n')
+    (tmp_path / "notes.txt").write_text("not a stream")
+    stream = Stream(tmp_path)
+    assert [value["x"] for _, value in read(stream)[0]] == [1, 2]
+    (tmp_path / "c.jsonl").write_text('{"x": 3}\n')
+    with (tmp_path / "a.jsonl").open("a") as more:
+        more.write('{"x": 4}\n')
+    assert [(place, value["x"]) for place, value in read(stream)[0]] == [("a.jsonl:2", 4), ("c.jsonl:1", 3)]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_part_can_be_read_again(tmp_path, kind):
+    records = [report(f"s{n}", n) for n in range(6)]
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        path.write_text(lines(records))
+    else:
+        pq.write_table(pa.Table.from_pylist(records), path)
+    stream = Stream(path)
+    offsets = {}
+    for place, value in stream.lines(Faults()):
+        offsets[value["study_id"]] = (place.offset, place.line)
+    again = Stream(path)
+    again.positions[path.name] = Position(offsets["s2"][0], offsets["s2"][1] - 1)
+    found, _ = read(again, until={path.name: offsets["s5"][0]})
+    assert [value["study_id"] for _, value in found] == ["s2", "s3", "s4"]
+    assert found[0][0] == f"a.{kind}:3"
+    rest, _ = read(again)
+    assert [value["study_id"] for _, value in rest] == ["s5"]
+
+
+def test_parquet_and_json_give_the_same_records(tmp_path):
+    from harness.monitoring.records import parse
+
+    records = [report("s0", 0, embedding=[1.0, 2.0]), report("s1", 1, latency_s=None, rejected=None)]
+    (tmp_path / "a.jsonl").write_text(json.dumps(records[0]) + "\n" + json.dumps(records[1]) + "\n")
+    (tmp_path / "p").mkdir()
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "p" / "a.parquet")
+    both = []
+    for path in (tmp_path / "a.jsonl", tmp_path / "p"):
+        faults = Faults()
+        parsed = [parse(value, place, faults) for place, value in Stream(path).lines(faults)]
+        assert not faults.counts
+        both.append([(r.key, r.time, r.latency_s, r.findings, r.rejected) for r in parsed])
+    assert both[0] == both[1]
+
+
+def test_a_stream_that_was_cut_is_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"x": 1}\n{"x": 2}\n')
+    stream = Stream(path)
+    read(stream)
+    path.write_text('{"x": 1}\n')
+    with pytest.raises(HarnessError, match="was cut or written anew"):
+        read(stream)
+
+
+def test_missing_and_broken_sources_are_refused(tmp_path):
+    with pytest.raises(HarnessError, match="nothing to monitor"):
+        read(Stream(tmp_path / "nowhere"))
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
+    with pytest.raises(HarnessError, match="not a whole Parquet file"):
+        read(Stream(tmp_path))
