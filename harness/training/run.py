@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from harness.candidates.multimodal.checkpoints import merged
+from harness.candidates.multimodal.checkpoints import checkpoint_digest, merged
 from harness.candidates.multimodal.model import RadiologyMultimodalModel
 from harness.candidates.multimodal.processor import MultimodalProcessor, load_tokenizer
 from harness.candidates.multimodal.prompts import STANDARD, context_lines, detected_line, prompt_text
@@ -26,7 +26,8 @@ from harness.training.dataset import ReportDataset, refuse_shared_patients
 from harness.training.history import Epoch, History
 from harness.training.imbalance import SPECIFICITY, WEIGHTS_NAME, best_thresholds, critical_sensitivity
 from harness.training.language import train_tokenizer
-from harness.training.loop import train_two_stage
+from harness.training.loop import new_accelerator, train_two_stage
+from harness.training.vision import vision_of_size
 
 if TYPE_CHECKING:
     from harness.run import Progress
@@ -65,31 +66,43 @@ def train(
             cannot be read. CandidateError: parts that do not load or do not fit.
     """
     began, cpu = time.monotonic(), time.process_time()
-    learn, validation, judged = open_splits(config, progress)
-    model, processor = build(config, learn)
-    train_data = ReportDataset(learn, processor, config.instructions, config.seed)
-    val_data = ReportDataset(validation, processor, seed=config.seed)
-    refuse_shared_patients(train_data, val_data, judged)
-    say(f"{len(train_data):,} studies to learn from, {len(val_data):,} to validate on")
-    if config.cache_features:
-        name = digest_value([[key, float(value.double().sum())] for key, value in
-                             model.vision.state_dict().items()])  # fmt: skip
-        for data in (train_data, val_data):
-            data.encode_pictures(model, folder / "features", name, progress)
+    accelerator = new_accelerator(config.optimiser.precision)
+    with accelerator.main_process_first():  # what one has drawn or encoded, the others find
+        learn, validation, judged = open_splits(config, progress)
+        model, processor = build(config, learn)
+        train_data = ReportDataset(learn, processor, config.instructions, config.seed)
+        val_data = ReportDataset(validation, processor, seed=config.seed)
+        refuse_shared_patients(train_data, val_data, judged)
+        if config.cache_features:
+            states = model.vision.state_dict().items()
+            name = digest_value([[key, float(value.double().sum())] for key, value in states])
+            for data in (train_data, val_data):
+                data.encode_pictures(model, folder / "features", name, progress)
+    if accelerator.is_main_process:
+        say(f"{len(train_data):,} studies to learn from, {len(val_data):,} to validate on")
     history = train_two_stage(model, train_data, val_data, config, folder=folder, progress=progress, say=say)
     kept = next(e for e in history.epochs if e.stage == 2 and e.epoch == history.kept)
     whole = merged(model) if model.config.lora is not None else model
     dtype = _TYPES[config.weights_on_disk]
     sensitivity = settle(whole, val_data, dtype)
     checkpoint = folder / "checkpoint"
-    notes = card_notes(config, learn, train_data, val_data, history, kept, sensitivity)
-    digest = whole.save_pretrained(checkpoint, processor.tokenizer, dtype=dtype, notes=notes)
+    if accelerator.is_main_process:
+        notes = card_notes(config, learn, train_data, val_data, history, kept, sensitivity)
+        whole.save_pretrained(checkpoint, processor.tokenizer, dtype=dtype, notes=notes)
+    accelerator.wait_for_everyone()
     RadiologyMultimodalModel.from_pretrained(checkpoint)  # what was written is what can be read
-    done = Trained(checkpoint, digest, history, kept, time.monotonic() - began, time.process_time() - cpu)
+    done = Trained(
+        checkpoint,
+        checkpoint_digest(checkpoint),
+        history,
+        kept,
+        time.monotonic() - began,
+        time.process_time() - cpu,
+    )
     record = {
         "name": config.name,
         "seed": config.seed,
-        "digest": digest,
+        "digest": done.digest,
         "kept_epoch": history.kept,
         "train_studies": len(train_data),
         "validation_studies": len(val_data),
@@ -98,7 +111,8 @@ def train(
         "seconds": round(done.seconds, 1),
         "cpu_seconds": round(done.cpu_seconds, 1),
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if accelerator.is_main_process:
+        (folder / "run.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return done
 
 
@@ -161,7 +175,9 @@ def build(config: TrainingConfig, cohort: Cohort) -> tuple[RadiologyMultimodalMo
         from transformers import AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(language, trust_remote_code=False)
-    model = RadiologyMultimodalModel.from_parts(config.model.vision, language, **config.model.settings)
+    settings = config.model.settings
+    with vision_of_size(config.model.vision, settings.get("image_size")) as vision:
+        model = RadiologyMultimodalModel.from_parts(vision, language, **settings)
     return model, MultimodalProcessor(model.config, tokenizer)
 
 

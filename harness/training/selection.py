@@ -2,8 +2,9 @@
 
 The rule. Critical sensitivity is that of the head, pooled over pneumothorax, fracture, mass and
 pleural effusion, each at a specificity of 0.9 on the validation studies, whatever the thresholds. An
-epoch is eligible if its critical sensitivity lies at most `sensitivity_margin` below the highest so far;
-of the eligible epochs, the one with the lowest validation loss is kept. A lower loss thus never buys
+epoch is eligible if its critical sensitivity lies at most `sensitivity_margin` below the highest so
+far. An eligible epoch is kept if its validation loss is lower than that of the epoch kept so far, or
+if that one is no longer eligible. A lower loss thus never buys
 missed findings. The stage stops after `patience` epochs that had neither the lowest loss nor the
 highest critical sensitivity so far. Where no sensitivity is defined (no positive among the
 validation studies) the loss decides alone.
@@ -27,18 +28,26 @@ class Score:
 
 
 def best_epoch(scores: Sequence[Score], margin: float) -> int:
-    """Index of the epoch to keep; of equals, the first.
+    """Index of the epoch to keep, by the rule above; of equals, the first.
+
+    Decided epoch by epoch, as training must, which holds the weights of one epoch only.
 
     Raises:
         ValueError: no epoch.
     """
-    highest = _highest(scores)
-    eligible = [
-        index
-        for index, score in enumerate(scores)
-        if math.isnan(highest) or score.sensitivity >= highest - margin
-    ]
-    return min(eligible, key=lambda index: (scores[index].loss, index))
+    if not scores:
+        raise ValueError("no epoch")
+    kept = 0
+    for index in range(1, len(scores)):
+        highest = _highest(scores[: index + 1])
+
+        def eligible(score: Score, highest: float = highest) -> bool:
+            return math.isnan(highest) or score.sensitivity >= highest - margin
+
+        new, old = scores[index], scores[kept]
+        if eligible(new) and (not eligible(old) or new.loss < old.loss):
+            kept = index
+    return kept
 
 
 def should_stop(scores: Sequence[Score], patience: int) -> bool:

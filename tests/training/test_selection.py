@@ -19,6 +19,10 @@ def test_within_the_margin_the_loss_decides():
     assert best_epoch(scores((3, 0.80), (1, 0.795)), 0.01) == 1
 
 
+def test_the_kept_epoch_gives_way_when_a_later_one_is_far_more_sensitive():
+    assert best_epoch(scores((2, 0.80), (1, 0.795), (5, 0.9)), 0.01) == 2
+
+
 def test_of_equals_the_first_is_kept():
     assert best_epoch(scores((1, 0.8), (1, 0.8)), 0.01) == 0
 

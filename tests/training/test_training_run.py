@@ -51,7 +51,8 @@ def test_the_mimic_cxr_recipe_builds_and_trains_on_tiny_stand_ins(small_root, vi
     llama.save_pretrained(tmp_path / "llama")
     words.save_pretrained(tmp_path / "llama")
     config = read_training_config(RECIPES / "mimic-cxr.yaml")
-    parts = {"vision": str(vit), "language": str(tmp_path / "llama")}
+    settings = {**config.model.settings, "image_size": 96}  # not the ViT's own, as 512 is not
+    parts = {"vision": str(vit), "language": str(tmp_path / "llama"), "settings": settings}
     short = {"epochs": 1, "learning_rate": 1e-3}
     config = config.model_copy(
         update={
