@@ -18,8 +18,9 @@ def problems(folder, text):
     return caught.value.problems
 
 
-def test_the_example_is_whole():
-    assert read_packet(data_path("suites") / "packets" / "phantom.yaml").missing() == []
+@pytest.mark.parametrize("name", ["phantom", "phantom-multimodal"])
+def test_the_examples_are_whole(name):
+    assert read_packet(data_path("suites") / "packets" / f"{name}.yaml").missing() == []
 
 
 def test_an_empty_packet_lists_every_section(tmp_path):
