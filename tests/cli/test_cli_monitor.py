@@ -80,7 +80,7 @@ def test_follow_judges_what_is_added_while_it_runs(tmp_path):
     windows = tmp_path / "monitor" / "windows.jsonl"
 
     def wait(count):
-        for _ in range(600):
+        for _ in range(3000):
             if windows.exists() and windows.read_text().count("\n") >= count:
                 return True
             time.sleep(0.1)
