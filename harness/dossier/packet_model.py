@@ -84,6 +84,7 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "verdict": verdict,
         "decisions": [{"item": item, "sign": must_be(item).partition(" ")[0]} for item in decisions],
         "findings": lock_findings(ledger),
+        "unasked": unasked(suite),
         "lock": lock_account(ledger),
         "device_name": f"{packet.device.name} {packet.device.version}"
         if packet.device
@@ -111,6 +112,13 @@ def build_packet_model(run: Path, packet: Packet, folder: Path, public: bool) ->
         "over": [item for item in verdict.decisions if item.groups],
         "plots": _plots(suite, results, analyses, verdict),
     }  # fmt: skip
+
+
+def unasked(suite: Suite) -> list[str]:
+    """The critical findings whose sensitivity no criterion decides: a PASS does not speak of them."""
+    keys = {part.key for part in suite.measures if part.measure == CriticalSensitivity.name}
+    decided = {item.value for item in suite.criteria if item.measure in keys}
+    return [str(finding) for finding in CRITICAL if finding not in decided]
 
 
 def _key_of(suite: Suite, measure: str) -> str | None:

@@ -14,7 +14,7 @@ from harness.dossier import render
 from harness.dossier.documents import DOCUMENTS
 from harness.dossier.missed import missed_cards
 from harness.dossier.packet import render_documents, write_packet
-from harness.dossier.packet_model import build_packet_model
+from harness.dossier.packet_model import build_packet_model, unasked
 from harness.error_analysis import analyse
 from harness.errors import HarnessError, LedgerError
 from harness.evidence.identifiers import open_identifiers
@@ -24,7 +24,7 @@ from harness.printed import Numbers, differing
 from harness.report import CRITICAL
 from harness.suite import read_suite
 from harness.testing import Damage, Saboteur
-from runs import run, write_suite
+from runs import SUITES, run, write_suite
 
 SUITE = """\
 name: small
@@ -131,6 +131,13 @@ def test_missing_sections_are_listed_and_mark_every_cover(packet):
 
 def test_a_missing_lock_is_a_finding_on_every_cover(packet):
     assert all("No protocol lock" in html for html in pages(packet).values())
+
+
+def test_a_verdict_names_the_critical_findings_that_it_does_not_speak_of(packet):
+    assert unasked(read_suite(SUITES / "phantom.yaml")) == []
+    assert unasked(read_suite(SUITES / "ab_phantom.yaml")) == [str(finding) for finding in CRITICAL]
+    told = pages(packet)
+    assert all("Not asked:" in told[name] for name in NAMES)  # its suite decides the pooled one alone
 
 
 def test_what_failed_comes_first(packet):
