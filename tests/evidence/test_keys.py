@@ -5,7 +5,6 @@ import pytest
 pytest.importorskip("cryptography")
 
 from certificates import DAY, NOW, SERVER, Person
-
 from harness.errors import HarnessError
 from harness.evidence.keys import (
     common_name,

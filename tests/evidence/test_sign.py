@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("pyhanko")
 
-from certificates import DAY, NOW, SERVER, Person
 from pypdf import PdfReader
 
+from certificates import DAY, NOW, SERVER, Person
 from harness.errors import HarnessError, LedgerError
 from harness.evidence.keys import load_signing_key, make_development_key
 from harness.evidence.seal import manifest_problems, read_manifest
