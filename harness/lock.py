@@ -57,6 +57,7 @@ def write_lock(
     """
     if path.exists():
         raise SuiteError([f"{path}: is there already; a lock is never rewritten. Name another file"])
+    path.parent.mkdir(parents=True, exist_ok=True)
     lock = {
         "suite_name": suite.name,
         "suite_version": suite.version,

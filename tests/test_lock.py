@@ -18,10 +18,10 @@ def suite(tmp_path):
 
 
 def test_a_lock_holds_suite_cohort_and_thresholds(tmp_path, suite):
-    lock = write_lock(tmp_path / "lock", suite, "c" * 64, 150)
+    lock = write_lock(tmp_path / "new" / "lock", suite, "c" * 64, 150)
     assert lock["suite"] == suite.digest()
     assert lock["criteria"]["sensitivity"] == "critical_sensitivity.pooled above 0.9"
-    assert check_lock(tmp_path / "lock", suite, "c" * 64) == lock
+    assert check_lock(tmp_path / "new" / "lock", suite, "c" * 64) == lock
     assert check_lock(None, suite, "anything") is None
 
 

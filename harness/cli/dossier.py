@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ def add(verbs: Any) -> None:
 def act(options: argparse.Namespace) -> int:
     """Makes the packet."""
     from harness.dossier.packet import write_packet
+    from harness.packet import read_packet
 
     for path in write_packet(options.run, options.packet, options.out, public=options.public):
         print(path)
+    if missing := [name for name, _ in read_packet(options.packet).missing()]:
+        print(f"INCOMPLETE: the packet file lacks {', '.join(missing)}; every cover says so", file=sys.stderr)
     print(f"Next: harness sign {options.out}, harness verify {options.out}")
     return 0
