@@ -362,6 +362,7 @@ def new_accelerator(precision: str) -> Any:
     """
     try:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
     except ImportError:
         raise TrainingError('training needs accelerate; pip install "harness[training]"') from None
     gpu = torch.cuda.is_available()
@@ -371,6 +372,8 @@ def new_accelerator(precision: str) -> Any:
         chosen = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if chosen == "fp16" and not gpu:
         raise TrainingError("precision: fp16 needs a GPU, and none is here; take auto, float32 or bf16")
+    # One process may train twice, in two precisions; accelerate keeps the first one's for good.
+    AcceleratorState._reset_state()
     return Accelerator(mixed_precision=chosen, cpu=not gpu)
 
 

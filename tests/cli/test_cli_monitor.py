@@ -74,7 +74,11 @@ def test_follow_judges_what_is_added_while_it_runs(tmp_path):
     import time
 
     path = folder(tmp_path, steady(4))
-    code = "import sys; from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    # A test run in the background ignores the signal, and so would what it starts.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from harness.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", code, "monitor", "--config", str(path), "--follow", "0.05"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     windows = tmp_path / "monitor" / "windows.jsonl"

@@ -1,4 +1,5 @@
 import stat
+from datetime import UTC, datetime
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_a_development_key_names_itself_and_is_for_its_owner_alone(tmp_path):
     found = load_signing_key(tmp_path / "dev.pem", nobody)
     assert found.development
     assert common_name(found.certificate) == "Ann Author"
-    assert objections(found.certificate, NOW) == []
+    assert objections(found.certificate, datetime.now(UTC)) == []
     assert stat.S_IMODE((tmp_path / "dev.pem").stat().st_mode) == 0o600
     with pytest.raises(HarnessError, match="cannot be written: File exists"):
         make_development_key(tmp_path / "dev.pem", "Somebody Else")
