@@ -29,16 +29,20 @@ def write_packet(run: Path, packet_path: Path, out: Path, *, public: bool = Fals
     Args:
         run: folder of a complete run.
         packet_path: the packet file.
-        out: folder to write to; must be new, empty, or hold an earlier packet.
+        out: folder to write to; must be new, empty, or hold an earlier packet that nobody has signed.
         public: without report texts and pictures, small cells suppressed.
 
     Raises:
         PacketError: the packet file cannot be used.
         LedgerError: the run is incomplete or damaged, or nothing can be written.
-        HarnessError: the folder holds something else; the PDF engine or its fonts are missing.
+        HarnessError: the folder holds something else or a signed packet; the PDF engine or its
+            fonts are missing.
     """
     if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
         raise HarnessError(f"{out}: is not empty and holds no packet; name a new folder")
+    # A signature's /ByteRange is never compressed (ISO 32000-2, 12.8.1).
+    if signed := [path.name for path in sorted(out.glob("*.pdf")) if b"/ByteRange" in path.read_bytes()]:
+        raise HarnessError(f"{out}: {signed[0]} is signed, and is not overwritten; name a new folder")
     packet = read_packet(packet_path)
     model = build_packet_model(run, packet, packet_path.parent, public)
     numbers = Numbers(model["results"], model["analyses"])

@@ -285,6 +285,16 @@ def test_a_folder_of_something_else_is_left_alone(judged, packet_file, tmp_path)
         write_packet(judged, packet_file, tmp_path)
 
 
+def test_a_signed_packet_is_not_overwritten(judged, packet_file, packet, tmp_path):
+    folder = shutil.copytree(packet, tmp_path / "signed")
+    who = ["--name", "Ann Author", "--role", "author", "--meaning", "I wrote this document"]
+    assert main(["sign", str(folder), "--development-key", str(tmp_path / "ann.pem"), *who]) == 0
+    before = (folder / f"{NAMES[0]}.pdf").read_bytes()
+    with pytest.raises(HarnessError, match="is signed, and is not overwritten"):
+        write_packet(judged, packet_file, folder)
+    assert (folder / f"{NAMES[0]}.pdf").read_bytes() == before
+
+
 def test_missing_fonts_are_named(monkeypatch, tmp_path):
     source = render.data_path("reports")
     shutil.copytree(source, tmp_path / "reports", ignore=shutil.ignore_patterns("*.woff2"))
