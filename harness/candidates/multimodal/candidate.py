@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.annotators.lexicon import shipped_lexicon
 from harness.candidates.base import Candidate
-from harness.candidates.multimodal.prompts import CUT, Instruction
+from harness.candidates.multimodal.prompts import Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
+from harness.candidates.multimodal.writing import Written, write
 from harness.data_files import data_path
 from harness.digests import digest_file, digest_value
 from harness.errors import CandidateError, GenerationError
@@ -37,9 +38,6 @@ _CODE: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    prompt: str
-    ids: torch.Tensor
-    """(1, n)."""
     images: torch.Tensor
     """(V, 1, H, W)."""
     view_mask: torch.Tensor
@@ -150,18 +148,14 @@ class MultimodalCandidate(Candidate):
         began = time.perf_counter()
         with _memory_failures():
             asked = self._asked(study)
-            model, processor = self._loaded
-            answer = self._answer(asked)
-            notes = [] if answer.finished else ["the text ends at the longest length allowed"]
-            if CUT in asked.prompt:
-                notes.append("the indication was too long for the model and was cut")
+            written = self._written(study, asked)
             report = structured_report(
                 f"multimodal-{study.study_id}",
-                processor.decode(answer.tokens),
+                written.text,
                 asked.scores,
-                model.config,
+                self._loaded[0].config,
                 lambda findings: self._boxes(study, asked, findings),
-                notes,
+                written.notes,
             )
         elapsed = (time.perf_counter() - began) * 1e3
         version = f"{self.path.name}-{self._digest[:12]}"
@@ -182,34 +176,41 @@ class MultimodalCandidate(Candidate):
         with _memory_failures():
             asked = self._asked(study)
             model, processor = self._loaded
-            answer = self._answer(asked)
+            written = self._written(study, asked)
             place = explain.place_of(processor, study)
             size = model.config.image_size
             found = explain.finding_maps(model, asked.images, asked.view_mask, FINDINGS, place.slot, method)
-            text = processor.decode(answer.tokens)
-            told = explain.sentence_tokens(processor, answer.tokens, text)
-            drawn = explain.sentence_maps(
-                model,
-                asked.features,
-                asked.view_mask[None],
-                asked.ids,
-                answer.tokens,
-                [places for _, places in told],
-                place.slot,
-                method,
-            )
+            sentences = []
+            for answer in written.answers:
+                tokens = answer.generated.tokens
+                told = [
+                    (words, places)
+                    for words, places in explain.sentence_tokens(processor, tokens, processor.decode(tokens))
+                    if words in written.text  # a second answer changes the first
+                ]
+                drawn = explain.sentence_maps(
+                    model,
+                    asked.features,
+                    asked.view_mask[None],
+                    processor.encode([answer.prompt]).input_ids.to(model.device),
+                    tokens,
+                    [places for _, places in told],
+                    place.slot,
+                    method,
+                )
+                sentences += [
+                    (words, explain.in_picture(map_, place, size))
+                    for (words, _), map_ in zip(told, drawn, strict=True)
+                ]
             return explain.Explanation(
                 picture=place.picture,
                 findings={f: explain.in_picture(map_, place, size) for f, map_ in found.items()},
-                sentences=[
-                    (words, explain.in_picture(map_, place, size))
-                    for (words, _), map_ in zip(told, drawn, strict=True)
-                ],
+                sentences=sentences,
                 method=method,
             )
 
     def _asked(self, study: Study) -> _Asked:
-        """Everything that the model is given for a study, and what the frozen encoder makes of it."""
+        """A study's pictures, and what encoder and head make of them."""
         import torch
 
         self.prepare()
@@ -218,22 +219,24 @@ class MultimodalCandidate(Candidate):
         with torch.no_grad():  # not inference mode: an explanation takes gradients through what follows
             features = model.encode(images[None].to(model.device))
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
-        prompt = processor.prompt(study, self.instruction, processor.detected(scores))
-        ids = processor.encode([prompt]).input_ids.to(model.device)
-        return _Asked(prompt, ids, images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
+        return _Asked(images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
 
-    def _answer(self, asked: _Asked) -> Generated:
-        """The best beam."""
-        model, _ = self._loaded
-        (answer,) = model.generate(
-            None,
-            asked.ids,
-            view_mask=asked.view_mask[None],
-            vision_features=asked.features,
-            beams=self.beams,
-        )
-        found: Generated = answer
-        return found
+    def _written(self, study: Study, asked: _Asked) -> Written:
+        model, processor = self._loaded
+
+        def generate(prompt: str) -> Generated:
+            """The best beam."""
+            (answer,) = model.generate(
+                None,
+                processor.encode([prompt]).input_ids.to(model.device),
+                view_mask=asked.view_mask[None],
+                vision_features=asked.features,
+                beams=self.beams,
+            )
+            found: Generated = answer
+            return found
+
+        return write(processor, study, self.instruction, list(asked.scores.values()), generate)
 
     def _boxes(
         self,

@@ -11,8 +11,9 @@ import numpy as np
 
 from harness.annotators.lexicon import shipped_lexicon
 from harness.candidates.base import Candidate
-from harness.candidates.multimodal.prompts import CUT, Instruction
+from harness.candidates.multimodal.prompts import Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
+from harness.candidates.multimodal.writing import write
 from harness.candidates.onnx.model import OnnxModel, vision_graph
 from harness.candidates.onnx.sessions import choose_provider
 from harness.deployment.manifest import read_package
@@ -27,7 +28,7 @@ _CODE: Final = (
     "candidates/onnx/*.py",
     *(
         f"candidates/multimodal/{name}.py"
-        for name in ("beams", "processor", "prompts", "sections", "structured")
+        for name in ("beams", "processor", "prompts", "sections", "structured", "writing")
     ),
     *(f"annotators/{name}.py" for name in ("attributes", "lexicon", "phrases", "rules", "scopes")),
     "deployment/pictures.py",
@@ -134,23 +135,26 @@ class OnnxCandidate(Candidate):
         try:
             tokens, counted, logits = model.encode(planes, there)
             scores = probabilities(logits)
-            prompt = processor.prompt(study, self.instruction, processor.detected(scores))
-            ids = np.array([processor.prompt_ids(prompt)], dtype=np.int64)
-            answer = model.generate(tokens, counted, ids, self.beams)
+            written = write(
+                processor,
+                study,
+                self.instruction,
+                scores,
+                lambda prompt: model.generate(
+                    tokens, counted, np.array([processor.prompt_ids(prompt)], dtype=np.int64), self.beams
+                ),
+            )
         except Exception as error:  # onnxruntime has an exception class for each of its codes
             if isinstance(error, MemoryError) or "allocate" in str(error):
                 raise GenerationError("out of memory on this study; fewer beams need less") from None
             raise
-        notes = [] if answer.finished else ["the text ends at the longest length allowed"]
-        if CUT in prompt:
-            notes.append("the indication was too long for the model and was cut")
         report = structured_report(
             f"onnx-{study.study_id}",
-            processor.decode(answer.tokens),
+            written.text,
             dict(zip(FINDINGS, scores, strict=True)),
             model.config,
             _no_boxes,
-            notes,
+            written.notes,
         )
         elapsed = (time.perf_counter() - began) * 1e3
         return report.model_copy(update={"processing_time_ms": elapsed, "model_version": version(model)})
