@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -135,6 +134,7 @@ class _Run:
                 self.asked[entry["stage"]] += records
                 self.peaks |= entry["peaks"]
         self.waiting: list[Asked] = []
+        self.slowest = 0.0
         self.written = self.clock.now()
 
     def measure(self) -> None:
@@ -219,7 +219,6 @@ class _Run:
         began = self.clock.now()
         outcome, ended, ready = self._ask(self.studies[place])
         account = outcome.account
-        slowest = max((item.service_s for item in self.asked[stage.name]), default=math.inf)
         asked = Asked(
             number=number,
             study=place,
@@ -236,8 +235,9 @@ class _Run:
         self.asked[stage.name].append(asked)
         late = self.clock.now() - self.written > _KEPT_S
         # What a killed run could wish away is written at once.
-        if late or not asked.ok or asked.service_s > slowest or len(self.waiting) >= _BATCH:
+        if late or not asked.ok or asked.service_s > self.slowest or len(self.waiting) >= _BATCH:
             self._write(stage)
+        self.slowest = max(self.slowest, asked.service_s)
         self.progress(self._told(stage), len(self.asked[stage.name]), stage.studies)
 
     def _ask(self, study: Study) -> tuple[Outcome, float, float]:
