@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from harness.cli import main
-from runs import REPORT_SUITES, SUITE, SUITES, write_suite
+from runs import REPORT_SUITES, SUITE, write_suite
 
 TEXT_SUITE = SUITE.replace("cohort: {split: test}\n", "").replace("slices: [sex]\n", "")
 

@@ -12,7 +12,7 @@ from harness.status import Status
 from harness.study import Case, Reference, Study
 from harness.suite import read_suite
 from harness.testing import Oracle
-from runs import REPORT_SUITES, SUITE, SUITES, run, write_suite
+from runs import REPORT_SUITES, SUITE, run, write_suite
 
 
 class Labels(Cohort):

@@ -12,7 +12,7 @@ from harness.candidates.base import Candidate
 from harness.chain import Chain
 from harness.cohorts.base import Cohort
 from harness.digests import code_digest, code_revision, environment
-from harness.errors import CohortError
+from harness.errors import CandidateError, CohortError
 from harness.latency.clock import Clock, SystemClock, Watch
 from harness.latency.conclude import conclude
 from harness.latency.device import Probe, SystemProbe
@@ -135,6 +135,7 @@ class _Run:
                 self.peaks |= entry["peaks"]
         self.waiting: list[Asked] = []
         self.slowest = 0.0
+        self.broken: CandidateError | None = None
         self.written = self.clock.now()
 
     def measure(self) -> None:
@@ -168,6 +169,7 @@ class _Run:
             study = self.studies[-1 - number % len(self.studies)]
             start = self.clock.now()
             outcome, ended, _ = self._ask(study)
+            self._go_on()
             warm.append({"seconds": round(ended - start, 6), "status": outcome.status.value})
             self.progress("warming up", number + 1, count)
         device = self.probe.device(self.server.pid, self.account)
@@ -238,6 +240,7 @@ class _Run:
         if late or not asked.ok or asked.service_s > self.slowest or len(self.waiting) >= _BATCH:
             self._write(stage)
         self.slowest = max(self.slowest, asked.service_s)
+        self._go_on()
         self.progress(self._told(stage), len(self.asked[stage.name]), stage.studies)
 
     def _ask(self, study: Study) -> tuple[Outcome, float, float]:
@@ -249,11 +252,19 @@ class _Run:
             if name in outcome.account:
                 self.peaks[name] = max(self.peaks.get(name, 0), int(outcome.account[name]))
         if outcome.status in _DEAD:
-            self.server.start()
+            try:
+                self.server.start()
+            except CandidateError as error:  # once this study's time is in the log
+                self.broken = error
         ready = self.clock.now()
         if used := self.probe.used_bytes():
             self.peaks["gpu_used_bytes"] = max(self.peaks.get("gpu_used_bytes", 0), used)
         return outcome, ended, ready
+
+    def _go_on(self) -> None:
+        """Stops where the candidate could not be started again."""
+        if self.broken is not None:
+            raise self.broken
 
     def _missing(self, stage: Stage) -> list[int]:
         done = {item.number for item in self.asked[stage.name]}

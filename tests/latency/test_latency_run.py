@@ -12,13 +12,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import CohortError, LedgerError
+from harness.errors import CandidateError, CohortError, LedgerError
 from harness.gate import judge, write_summaries
 from harness.latency.decide import find
 from harness.latency.evidence import read_latency
 from harness.latency.run import Instruments, LatencyRequest, execute
 from harness.latency.samples import Asked, StageTimes, Times
-from harness.latency.schedule import Stage
+from harness.latency.schedule import Stage, gaps
 from harness.latency.suite import LatencySuite
 from harness.outcome import Status
 from latency_bench import (
@@ -47,12 +47,22 @@ def waits(ledger, name):
     )
 
 
+def lindley(service, between):
+    """Waits of a single queue: W[k + 1] = max(0, W[k] + S[k] - A[k + 1]) (Lindley, 1952)."""
+    found = [0.0]
+    for worked, gap in zip(service[:-1], between[1:], strict=True):
+        found.append(max(0.0, found[-1] + worked - gap))
+    return np.array(found)
+
+
 def test_waits_with_constant_service_are_those_of_an_m_d_1_queue(tmp_path):
-    """Pollaczek-Khinchine: mean wait = load * service / (2 (1 - load))."""
+    """Pollaczek-Khinchine: mean wait = load * service / (2 (1 - load)); and each wait by Lindley."""
     ledger = timed(tmp_path, 2.0, suite_of(closed=10, steps=OPEN))
     for place, load in ((1, 0.3), (2, 0.6), (3, 0.8)):
-        found = waits(ledger, f"open-{place}").mean()
-        assert found == pytest.approx(load * 2.0 / (2 * (1 - load)), rel=0.12), load
+        found = waits(ledger, f"open-{place}")
+        assert found.mean() == pytest.approx(load * 2.0 / (2 * (1 - load)), rel=0.1 + load / 4), load
+        between = gaps(f"open-{place}", len(found), load * 1800, seed=7)
+        assert np.allclose(found, lindley([2.0] * len(found), between), atol=1e-4)
         assert stage(ledger, f"open-{place}")["load"] == pytest.approx(load)
 
 
@@ -62,9 +72,10 @@ def test_waits_with_exponential_service_are_those_of_an_m_m_1_queue(tmp_path):
     steps = [{"rate_per_hour": 2400, "studies": 8000}]
     ledger = timed(tmp_path, draws, suite_of(closed=400, steps=steps))
     found, load = waits(ledger, "open-1"), 2400 / 3600
-    assert (found > 0).mean() == pytest.approx(load, abs=0.03)
-    for seconds in (1.0, 3.0):
-        assert (found > seconds).mean() == pytest.approx(load * math.exp(-(1 - load) * seconds), abs=0.04)
+    service = draws[3 + 400 :][: len(found)]  # after warm-up and closed loop
+    assert np.allclose(found, lindley(service, gaps("open-1", len(found), 2400, seed=7)), atol=1e-3)
+    for seconds in (0.0, 1.0, 3.0):
+        assert (found > seconds).mean() == pytest.approx(load * math.exp(-(1 - load) * seconds), abs=0.06)
 
 
 def test_a_stall_is_seen_by_every_study_that_should_have_arrived(tmp_path):
@@ -239,6 +250,25 @@ def test_a_device_that_changes_during_the_run_decides_nothing(tmp_path):
     assert "150 W" in ledger.results()["mismatches"][0]
 
 
+def test_a_candidate_that_cannot_start_again_leaves_its_failure_in_the_log(tmp_path):
+    class Broken(FakeServer):
+        def start(self):
+            super().start()
+            if self.starts == 2:
+                raise CandidateError("does not load")
+
+    clock = FakeClock()
+
+    def service(number):
+        return (1.0, Status.DIED) if number == 10 else 1.0
+
+    with pytest.raises(CandidateError, match="does not load"):
+        timed(tmp_path, None, suite_of(300), clock=clock, server=Broken(clock, service))
+    ledger = timed(tmp_path, 1.0, suite_of(300), clock=clock)
+    assert stage(ledger, "closed")["statuses"] == {"ok": 299, "died": 1}
+    assert statuses(ledger)["maximum"] == "FAIL"
+
+
 # What a run leaves behind
 
 
@@ -289,7 +319,12 @@ def test_a_changed_time_breaks_the_chain_and_changed_results_do_not_follow(tmp_p
 @pytest.mark.parametrize(
     ("forge", "told"),
     [
-        (lambda record: record.update(due_s=record["due_s"] + 5, began_s=record["began_s"] + 5), "seed says"),
+        (
+            lambda record: record.update(
+                {k: v + 5 for k, v in record.items() if k.endswith("_s") and "ph" not in k}
+            ),
+            "seed says",
+        ),
         (lambda record: record.update(ended_s=record["began_s"] - 1), "run backwards"),
         (lambda record: record.update(number=0), "missing or stand twice"),
     ],
