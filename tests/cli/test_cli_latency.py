@@ -3,9 +3,11 @@ import json
 import pytest
 
 from harness.cli import main
+from harness.cohorts.phantom import PhantomCohort
 from harness.digests import processor
 from harness.latency.suite import is_latency_suite
 from latency_bench import suite_of
+from runs import SUITES
 
 REPORT = "The heart size is normal. No effusion."
 
@@ -15,10 +17,6 @@ def finished(tmp_path_factory, phantom_root):
     """A real run, of a candidate that reads its reports from a file; its exit code and what it printed."""
     pytest.importorskip("weasyprint")
     folder = tmp_path_factory.mktemp("latency")
-    studies = sorted(path.name for path in phantom_root.rglob("*.json"))
-    assert studies
-    from harness.cohorts.phantom import PhantomCohort
-
     ids = PhantomCohort(phantom_root, split="test").study_ids()
     lines = [json.dumps({"study_id": study, "report": REPORT}) for study in ids[1:]]  # one has no report
     (folder / "p.jsonl").write_text("\n".join(lines))
@@ -62,8 +60,6 @@ def test_gate_verify_and_report_take_the_folder(finished, capsys):
 
 
 def test_a_quality_suite_is_refused(finished, capsys):
-    from runs import SUITES
-
     _, words = finished
     assert main([words[0], str(SUITES / "ci.yaml"), *words[2:]]) == 2
     assert "is no latency suite" in capsys.readouterr().err
