@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from harness.run import Progress, manifest_digest
 from harness.study import Study
 
 _BATCH, _PAUSE_S, _KEPT_S = 64, 0.05, 5.0
-"""Times are written when so many wait, or when nothing is due for so long, or after so many seconds."""
+"""Times are written when so many wait, or after so many seconds, in a pause of so long where there is one."""
 _DEAD: Final = (Status.LATE, Status.DIED)
 
 
@@ -206,7 +206,7 @@ class _Run:
             for number in missing:
                 due += float(between[number])
                 left = origin + due - self.clock.now()
-                if left > _PAUSE_S:
+                if left > _PAUSE_S and self.clock.now() - self.written > _KEPT_S:
                     self._write(stage)
                     left = origin + due - self.clock.now()
                 while left > 0:  # a sleep may end early
@@ -295,6 +295,4 @@ class _Run:
 
 
 def _plain(item: Asked) -> dict[str, Any]:
-    record = asdict(replace(item, session=0))
-    del record["session"]
-    return {key: value for key, value in record.items() if value not in ({}, None)}
+    return {key: value for key, value in asdict(item).items() if key != "session" and value != {}}

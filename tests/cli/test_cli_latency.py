@@ -20,7 +20,7 @@ def finished(tmp_path_factory, phantom_root):
     ids = PhantomCohort(phantom_root, split="test").study_ids()
     lines = [json.dumps({"study_id": study, "report": REPORT}) for study in ids[1:]]  # one has no report
     (folder / "p.jsonl").write_text("\n".join(lines))
-    steps = [{"load": 0.5, "studies": 10}, {"load": 1.5, "studies": 10}]
+    steps = [{"load": 0.5, "studies": 10}, {"load": 5, "studies": 10}]
     text = suite_of(len(ids), steps, cohort={"split": "test"})
     (folder / "suite.yaml").write_text(text)
     words = ["latency", folder / "suite.yaml", "--candidate", f"predictions:{folder / 'p.jsonl'}",

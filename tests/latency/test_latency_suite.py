@@ -78,7 +78,7 @@ def test_the_plan_says_beforehand_what_so_many_studies_cannot_decide(tmp_path, c
         {"id": "p99-200", "value": "p99", "at": 200, "below_s": 15},
         {"id": "throughput", "value": "throughput", "at_least_per_hour": 200},
     ]
-    path = write(tmp_path, suite_of(400, steps, criteria))
+    path = write(tmp_path, suite_of(400, steps, criteria, cohort={"split": "test"}))
     suite = read_latency_suite(path)
     few = {need.id: need for need in plan_latency(suite, 298)}
     assert few["p99"].status.value == few["p99-200"].status.value == "NOT EVALUATED"
