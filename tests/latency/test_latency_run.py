@@ -20,6 +20,7 @@ from harness.latency.run import Instruments, LatencyRequest, execute
 from harness.latency.samples import Asked, StageTimes, Times
 from harness.latency.schedule import Stage, gaps
 from harness.latency.suite import LatencySuite
+from harness.ledger import Ledger
 from harness.outcome import Status
 from latency_bench import (
     A10G,
@@ -61,7 +62,9 @@ def test_waits_with_constant_service_are_those_of_an_m_d_1_queue(tmp_path):
     ledger = timed(tmp_path, service, suite_of(closed=10, steps=OPEN))
     for place, load in ((1, 0.3), (2, 0.6), (3, 0.8)):
         found = waits(ledger, f"open-{place}")
-        assert found.mean() == pytest.approx(load * service / (2 * (1 - load)), rel=0.3), load  # three standard errors
+        assert found.mean() == pytest.approx(load * service / (2 * (1 - load)), rel=0.3), (
+            load
+        )  # three standard errors
         between = gaps(f"open-{place}", len(found), load * 3600 / service, seed=7)
         assert np.allclose(found, lindley([service] * len(found), between), atol=1e-4)
         assert stage(ledger, f"open-{place}")["load"] == pytest.approx(load)
@@ -293,9 +296,11 @@ def test_evidence_names_candidate_device_and_verdict(tmp_path):
     assert other.mismatches == ("the device is NVIDIA H100 80GB HBM3",)
 
 
-def test_evidence_of_another_kind_or_unfinished_is_refused(tmp_path, finished_run):
+def test_evidence_of_another_kind_or_unfinished_is_refused(tmp_path):
+    with Ledger.writing(tmp_path / "other", {"format": 1}, b"name: other\n"):
+        pass
     with pytest.raises(LedgerError, match="no latency run"):
-        read_latency(finished_run)
+        read_latency(tmp_path / "other")
     ledger = timed(tmp_path, 2.0, suite_of(20))
     (ledger.root / "results.json").unlink()
     with pytest.raises(LedgerError, match="not complete"):
