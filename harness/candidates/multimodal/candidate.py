@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.annotators.lexicon import shipped_lexicon
-from harness.candidates.base import Candidate
+from harness.candidates.base import Candidate, ModelSize, count_tokens, phase
 from harness.candidates.multimodal.prompts import Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
 from harness.candidates.multimodal.writing import Written, write
@@ -149,17 +149,28 @@ class MultimodalCandidate(Candidate):
         with _memory_failures():
             asked = self._asked(study)
             written = self._written(study, asked)
-            report = structured_report(
-                f"multimodal-{study.study_id}",
-                written.text,
-                asked.scores,
-                self._loaded[0].config,
-                lambda findings: self._boxes(study, asked, findings),
-                written.notes,
-            )
+            with phase("formatting"):
+                report = structured_report(
+                    f"multimodal-{study.study_id}",
+                    written.text,
+                    asked.scores,
+                    self._loaded[0].config,
+                    lambda findings: self._boxes(study, asked, findings),
+                    written.notes,
+                )
         elapsed = (time.perf_counter() - began) * 1e3
         version = f"{self.path.name}-{self._digest[:12]}"
         return report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
+
+    def size(self) -> ModelSize:
+        """From the weights file's header.
+
+        Raises:
+            CandidateError: the folder is no checkpoint.
+        """
+        from harness.candidates.multimodal.size import model_size
+
+        return model_size(self.path, self.beams)
 
     def explain(self, study: Study, method: Method = "gradient") -> Explanation:
         """Where the model looked for each of the 14 findings and for each sentence of its text.
@@ -215,25 +226,32 @@ class MultimodalCandidate(Candidate):
 
         self.prepare()
         model, processor = self._loaded
-        images, view_mask = processor.images(study)
-        with torch.no_grad():  # not inference mode: an explanation takes gradients through what follows
+        with phase("preprocessing"):
+            images, view_mask = processor.images(study)
+        # Not inference mode: an explanation takes gradients through what follows.
+        with phase("inference"), torch.no_grad():
             features = model.encode(images[None].to(model.device))
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
         return _Asked(images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
 
     def _written(self, study: Study, asked: _Asked) -> Written:
         model, processor = self._loaded
+        seen = int(asked.view_mask.sum()) * model.config.grid**2
 
         def generate(prompt: str) -> Generated:
             """The best beam."""
-            (answer,) = model.generate(
-                None,
-                processor.encode([prompt]).input_ids.to(model.device),
-                view_mask=asked.view_mask[None],
-                vision_features=asked.features,
-                beams=self.beams,
-            )
+            with phase("preprocessing"):
+                ids = processor.encode([prompt]).input_ids.to(model.device)
+            with phase("decoding"):
+                (answer,) = model.generate(
+                    None,
+                    ids,
+                    view_mask=asked.view_mask[None],
+                    vision_features=asked.features,
+                    beams=self.beams,
+                )
             found: Generated = answer
+            count_tokens(read=seen + ids.shape[1], written=len(found.tokens) + found.finished)
             return found
 
         return write(processor, study, self.instruction, list(asked.scores.values()), generate)
@@ -250,7 +268,8 @@ class MultimodalCandidate(Candidate):
         place = explain.place_of(processor, study)
         if not place.first:  # a box would be read as one on the study's first picture
             return {}
-        maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
+        with phase("inference"):  # again, for gradients
+            maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
         size = model.config.image_size
         return {f: explain.box_of(explain.in_picture(map_, place, size)) for f, map_ in maps.items()}
 
