@@ -98,7 +98,7 @@ def test_numbers_inside_the_package_are_off(release, monkeypatch):
             token_bound=0.99,
             detection_agreement=0.5,
             detection_bound=0.4,
-        )  # fmt: skip
+        )
     )
     assert words(release.decide(monkeypatch, "parity")) == {
         "parity.numbers.finding-probability": "FAIL",
