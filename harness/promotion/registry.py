@@ -253,7 +253,8 @@ class Registry:
         if begun is not None:
             name = begun["model"]
             claims = Claims(self.client, name, lambda: self.aliases(name))
-            moves.settle(begun, moved=claims.moved(begun["ticket"]), settled_later=True)
+            moved = name in self.names() and claims.moved(begun["ticket"])
+            moves.settle(begun, moved=moved, settled_later=True)
 
 
 def _at(version: str | None) -> str:
