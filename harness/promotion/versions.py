@@ -126,7 +126,7 @@ def open_version(registry: Registry, version: RegisteredVersion) -> Candidate:
         RegistryError: its files are not there, or no answer.
     """
     if not version.candidate:
-        raise CandidateError(f"{version.reference}: was not put there by harness promote; nothing vouches for it")
+        raise CandidateError(f"{version.reference}: was not put there by harness promote")
     client = registry.client
     with speaking_to(registry.store):
         uri = urlparse(client.get_run(version.run_id).info.artifact_uri)
