@@ -95,7 +95,13 @@ class Comparison:
         }
 
 
-def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guarded] = ()) -> Comparison:
+def compare(
+    current: Path,
+    challenger: Path,
+    looks: Path,
+    numbers: Sequence[Guarded] = (),
+    asked: ComparisonPart | None = None,
+) -> Comparison:
     """Compares two runs of one suite, and decides by its `comparison` section.
 
     PASS (promotion): at least one hypothesis of the family is shown in the challenger's favour and
@@ -108,6 +114,7 @@ def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guar
         challenger: run folder of the one that may replace it.
         looks: hash-chained log of looks, shared by all comparisons of an experiment.
         numbers: what was decided on the suite's `parity` section, which runs alone cannot answer.
+        asked: decides in place of the suite's own section; its values must be the suite's.
 
     Raises:
         LedgerError: a run is incomplete or was changed. SuiteError: the runs asked different things,
@@ -115,7 +122,7 @@ def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guar
     """
     old, new = read_run(current), read_run(challenger)
     check_same_question(old, new)
-    part, ratio, reasons = old.suite.comparison, None, []
+    part, ratio, reasons = asked or old.suite.comparison, None, []
     if part is not None and part.randomised is not None:
         ratio = check_arms(old, new, part.randomised)
         differences = randomised_differences(old, new)
