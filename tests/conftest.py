@@ -154,7 +154,7 @@ def registry_server(tmp_path_factory, empty_store):
 @pytest.fixture
 def local_registry(tmp_path, empty_store):
     """A registry in a folder."""
-    from harness.promotion.registry import Registry
+    from harness.registry import Registry
 
     (tmp_path / "registry").mkdir()
     shutil.copy(empty_store, tmp_path / "registry")
@@ -164,7 +164,7 @@ def local_registry(tmp_path, empty_store):
 @pytest.fixture(params=["sqlite", "server"])
 def registry(request, tmp_path, monkeypatch):
     """A registry in a folder, then one on a server; what is fetched from it is kept in `tmp_path`."""
-    from harness.promotion.registry import Registry
+    from harness.registry import Registry
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     if request.param == "sqlite":

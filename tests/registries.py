@@ -14,14 +14,14 @@ from pathlib import Path
 
 from harness.candidates import open_candidate
 from harness.chain import Chain
-from harness.promotion.registry import Registry
-from harness.promotion.versions import package, register
+from harness.registry import Registry
+from harness.registry.versions import package, register
 
 # Forks of a process that has mlflow loaded: a child is there in milliseconds.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
-        "harness.promotion.versions",
+        "harness.registry.versions",
         "mlflow.store.model_registry.rest_store",
         "mlflow.store.model_registry.sqlalchemy_store",
         "mlflow.store.tracking.rest_store",

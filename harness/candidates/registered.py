@@ -12,14 +12,14 @@ def open_registered(path: Path, registry: str | None = None) -> Candidate:
 
     Args:
         path: what `models:` names: `/NAME@ALIAS` or `/NAME/VERSION`.
-        registry: the registry's URI or folder; see `harness.promotion.registry.Registry`.
+        registry: the registry's URI or folder; see `harness.registry.registry.Registry`.
 
     Raises:
         RegistryError: no such model, alias or version, or no answer.
         CandidateError: it is not the candidate that was promoted.
     """
-    from harness.promotion.registry import Registry
-    from harness.promotion.versions import open_version
+    from harness.registry import Registry
+    from harness.registry.versions import open_version
 
     found = Registry(registry)
     return open_version(found, found.resolve(f"models:{path.as_posix()}"))

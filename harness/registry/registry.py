@@ -14,9 +14,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from harness.errors import RegistryConflict, RegistryError
-from harness.promotion.claims import SUFFIX, Claims
-from harness.promotion.moves import Moves
-from harness.promotion.store import code_of, find_store, open_client, speaking_to
+from harness.registry.claims import SUFFIX, Claims
+from harness.registry.moves import Moves
+from harness.registry.store import code_of, find_store, open_client, speaking_to
 
 STAGING: Final = "staging"
 PRODUCTION: Final = "production"
@@ -99,9 +99,7 @@ class Registry:
                 if code_of(error) != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 there = ", ".join(self.names()) or "none"
-                raise RegistryError(
-                    f"registry {self.store.shown}: no model {name}; there: {there}"
-                ) from None
+                raise RegistryError(f"registry {self.store.shown}: no model {name}; there: {there}") from None
             return {alias: str(version) for alias, version in sorted(model.aliases.items())}
 
     def version_at(self, name: str, alias: str) -> RegisteredVersion | None:

@@ -8,9 +8,8 @@ import pytest
 
 from harness.chain import Chain
 from harness.errors import LedgerError, RegistryConflict, RegistryError
-from harness.promotion import claims
-from harness.promotion.claims import Claims
-from harness.promotion.registry import Registry
+from harness.registry import Registry, claims
+from harness.registry.claims import Claims
 from registries import FORKS, add_version, in_child, moving
 
 STEPS = ("line", "ticket", "tags", "moving", "alias", "moved", "ticket closed")

@@ -19,9 +19,9 @@ from harness.candidates import open_candidate, split_locator
 from harness.candidates.base import Candidate
 from harness.digests import digest_file, digest_value
 from harness.errors import CandidateError, HarnessError, RegistryError
-from harness.promotion.claims import is_dead, this_process
-from harness.promotion.registry import CANDIDATE, RegisteredVersion, Registry
-from harness.promotion.store import code_of, speaking_to
+from harness.registry.claims import is_dead, this_process
+from harness.registry.registry import CANDIDATE, RegisteredVersion, Registry
+from harness.registry.store import code_of, speaking_to
 
 FOLDER: Final = "candidate"
 """Where the files of a version lie among the artifacts of its MLflow run."""

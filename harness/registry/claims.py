@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from harness.errors import RegistryConflict, RegistryError
-from harness.promotion.store import code_of
+from harness.registry.store import code_of
 
 SUFFIX: Final = ".moves"
 LEASE_S: Final = 120.0
