@@ -126,5 +126,7 @@ def _cited(evidence: Evidence) -> list[Cited]:
     ]
     latency = evidence.latency
     if isinstance(latency, JudgedLatency):
-        cited.append(Cited("latency", latency.folder, latency.ledger, latency.candidate, latency.suite))
+        cited.append(
+            Cited("latency", latency.folder, latency.ledger, latency.candidate, latency.suite)
+        )
     return cited

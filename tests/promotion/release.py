@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
-from harness.latency.suite import read_latency_suite
 
 import harness.promotion.evidence as evidence_module
 from harness.deployment.numbers import Numbers
 from harness.digests import digest_file, digest_value
+from harness.latency.suite import read_latency_suite
 from harness.ledger import Ledger
 from harness.lock import in_identity, record_look, write_lock
 from harness.promotion import decide, gather, read_policy
@@ -101,9 +101,7 @@ class Cohort(SimpleNamespace):
         return STUDIES
 
 
-def make_run(
-    folder, suite, candidate, *, missed=(), failed=0, invented=0, lock=None, kind="manifest", **facts
-):
+def make_run(folder, suite, candidate, *, missed=(), failed=0, invented=0, lock=None, kind="manifest", **facts):
     """A run in which every study has all four critical findings, and each is found.
 
     `missed`: (finding, how many of the studies); `failed`, `invented`: so many studies.
