@@ -12,7 +12,6 @@ import time
 import urllib.request
 from pathlib import Path
 
-from harness.candidates import open_candidate
 from harness.chain import Chain
 from harness.registry import Registry
 from harness.registry.versions import package, register
@@ -110,6 +109,25 @@ class Dying:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Flaky:
+    """The registry out of reach from its client's nth call on."""
+
+    def __init__(self, registry: Registry, calls: int) -> None:
+        self._registry, self._client, self._left = registry, registry.client, calls
+
+    def __enter__(self) -> None:
+        self._registry.__dict__["client"] = self
+
+    def __exit__(self, *_) -> None:
+        self._registry.__dict__["client"] = self._client
+
+    def __getattr__(self, name):
+        self._left -= 1
+        if self._left < 0:
+            raise ConnectionError("connection refused")
+        return getattr(self._client, name)
+
+
 def dying(registry: Registry, step: int) -> Registry:
     """The same registry, in whose hands this process dies; lines of its log are writes too."""
     client, append = Dying(registry.client, step), Chain.append
@@ -140,9 +158,3 @@ def in_child(act, *arguments) -> int:
     child.start()
     child.join(60)
     return child.exitcode
-
-
-def is_same(locator: str, registry: Registry, reference: str, monkeypatch) -> bool:
-    """Whether a reference opens as the very candidate."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.store.tracking)
-    return open_candidate(reference).digest() == open_candidate(locator).digest()
