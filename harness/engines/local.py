@@ -38,12 +38,12 @@ def run_local(
     Raises:
         CandidateError: the candidate cannot be prepared at all.
     """
-    pool = [_Worker(candidate) for _ in range(max(1, workers))]
+    pool = [Worker(candidate) for _ in range(max(1, workers))]
     waiting = iter(studies)
     try:
         for worker in pool:
             worker.start(start_timeout_s)
-        idle, busy = list(pool), dict[Connection, _Worker]()
+        idle, busy = list(pool), dict[Connection, Worker]()
         while True:
             while idle:
                 study = next(waiting, None)
@@ -74,7 +74,9 @@ def run_local(
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
+class Worker:
+    """A process that holds a candidate and answers one study after another."""
+
     candidate: Candidate
     process: SpawnProcess = field(init=False)
     connection: Connection = field(init=False)
@@ -83,6 +85,11 @@ class _Worker:
     deadline: float = float("inf")
 
     def start(self, limit_s: float) -> None:
+        """Starts the process and waits until the candidate is loaded.
+
+        Raises:
+            CandidateError: it cannot be sent there, does not load, or not within the limit.
+        """
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(self.candidate, theirs), daemon=True)
         try:
@@ -110,6 +117,7 @@ class _Worker:
             raise CandidateError(f"candidate {self.candidate.name} does not load: {message}")
 
     def give(self, study: Study, timeout_s: float) -> bool:
+        """Hands a study over; False where the process is no more."""
         self.study_id = study.study_id
         self.began = time.monotonic()
         self.deadline = self.began + timeout_s
@@ -120,23 +128,26 @@ class _Worker:
         return True
 
     def take(self, late: bool) -> Outcome:
+        """What came of it."""
         elapsed = time.monotonic() - self.began
         if late:
             return Outcome(self.study_id, Status.LATE, None, "", elapsed)
         try:
-            status, answer, error = self.connection.recv()
+            status, answer, error, account = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             reason = f"exit code {self.process.exitcode}"
             return Outcome(self.study_id, Status.DIED, None, reason, elapsed)
         report = Report.model_validate_json(answer) if answer else None
-        return Outcome(self.study_id, Status(status), report, error, elapsed)
+        return Outcome(self.study_id, Status(status), report, error, elapsed, account)
 
     def restart(self, limit_s: float) -> None:
+        """Ends the process and starts another, as `start` does."""
         self.stop()
         self.start(limit_s)
 
     def stop(self) -> None:
+        """Ends the process, whatever it is at."""
         with contextlib.suppress(AttributeError, OSError):  # never started
             self.connection.close()
         if (process := getattr(self, "process", None)) is not None and process.pid:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import traceback
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from harness.candidates.base import Candidate
+from harness.candidates.timing import Stopwatch
 from harness.errors import CandidateError, HarnessError
 from harness.outcome import Status
 from harness.report import Report
@@ -42,7 +44,21 @@ def serve(candidate: Candidate, connection: Connection) -> None:
             study: Study = connection.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
-        connection.send(_answer(candidate, study))
+        with Stopwatch().running() as watch:
+            answer = _answer(candidate, study)
+        connection.send((*answer, {**watch.account(), **_memory()}))
+
+
+def _memory() -> dict[str, Any]:
+    """The most memory that this process has held so far, and the GPU that torch put the model on."""
+    told: dict[str, Any] = {"host_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        place = torch.cuda.current_device()
+        peak = torch.cuda.max_memory_reserved(place)
+        if peak:
+            told |= {"gpu_peak_bytes": peak, "gpu": torch.cuda.get_device_name(place)}
+    return told
 
 
 def _answer(candidate: Candidate, study: Study) -> tuple[Status, str, str]:

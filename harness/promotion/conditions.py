@@ -129,7 +129,9 @@ def _decided(
         and item.confidence >= confidence
     ]
     if not found:
-        reason = f"no criterion of suite {run.suite.name} decides {measure}.{value} {comparison} {threshold:g}"
+        reason = (
+            f"no criterion of suite {run.suite.name} decides {measure}.{value} {comparison} {threshold:g}"
+        )
         return Status.NOT_EVALUATED, reason
     told = "; ".join(f"{item.reason} ({item.id})" for item in found)
     return Status.whole([item.status for item in found]), told

@@ -126,7 +126,5 @@ def _cited(evidence: Evidence) -> list[Cited]:
     ]
     latency = evidence.latency
     if isinstance(latency, JudgedLatency):
-        cited.append(
-            Cited("latency", latency.folder, latency.ledger, latency.candidate, latency.suite)
-        )
+        cited.append(Cited("latency", latency.folder, latency.ledger, latency.candidate, latency.suite))
     return cited

@@ -54,7 +54,13 @@ def markdown(promotion: Promotion) -> str:
             )
     lines += ["", "### Conditions", "", "| Condition | Verdict | Why |", "|---|---|---|"]
     lines += [_row(item.id, f"**{item.word}**", _why(item)) for item in promotion.conditions]
-    lines += ["", "### Evidence", "", "| Piece | Folder | Ledger | Candidate | Suite |", "|---|---|---|---|---|"]
+    lines += [
+        "",
+        "### Evidence",
+        "",
+        "| Piece | Folder | Ledger | Candidate | Suite |",
+        "|---|---|---|---|---|",
+    ]
     lines += [
         _row(
             item.role, item.folder, *(f"`{part[:12]}`" for part in (item.ledger, item.candidate, item.suite))

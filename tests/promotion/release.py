@@ -101,7 +101,9 @@ class Cohort(SimpleNamespace):
         return STUDIES
 
 
-def make_run(folder, suite, candidate, *, missed=(), failed=0, invented=0, lock=None, kind="manifest", **facts):
+def make_run(
+    folder, suite, candidate, *, missed=(), failed=0, invented=0, lock=None, kind="manifest", **facts
+):
     """A run in which every study has all four critical findings, and each is found.
 
     `missed`: (finding, how many of the studies); `failed`, `invented`: so many studies.

@@ -6,13 +6,13 @@ from datetime import date
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from release import TODAY
 
 from harness.promotion import decide
 from harness.promotion.evidence import Unusable
 from harness.promotion.waivers import Waiver
 from harness.status import Status
 from harness.verdict import Verdict
-from release import TODAY
 
 PIECES = ("run", "production", "comparison", "parity", "latency", "fairness")
 CRITERIA = ("sensitivity-pneumothorax", "hallucination", "failures")
@@ -37,9 +37,7 @@ def failing(evidence, names, status=Status.FAIL):
 
 def test_a_waived_failure_is_in_the_headline_and_never_shown_as_passed(whole):
     policy, evidence = whole
-    promotion = decide(
-        with_waivers(policy, ["regulatory.failures"]), failing(evidence, ["failures"]), TODAY
-    )
+    promotion = decide(with_waivers(policy, ["regulatory.failures"]), failing(evidence, ["failures"]), TODAY)
     assert (promotion.status, promotion.headline) == (Status.PASS, "PASS with 1 waiver")
     (waived,) = (item for item in promotion.conditions if item.word != "PASS")
     assert (waived.id, waived.word, waived.status) == ("regulatory.failures", "WAIVED", Status.FAIL)
@@ -82,7 +80,9 @@ def test_the_digest_is_over_everything_and_repeatable(whole):
     assert json.loads(json.dumps(one.as_json())) == one.as_json()
     other = decide(policy, failing(evidence, ["failures"]), TODAY)
     waived = decide(with_waivers(policy, ["regulatory.failures"]), failing(evidence, ["failures"]), TODAY)
-    assert len({one.digest, other.digest, waived.digest, decide(policy, evidence, date(2026, 6, 2)).digest}) == 4
+    assert (
+        len({one.digest, other.digest, waived.digest, decide(policy, evidence, date(2026, 6, 2)).digest}) == 4
+    )
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from release import STUDIES, digest_of
 
 from harness.chain import Chain
 from harness.deployment.numbers import Numbers
@@ -13,7 +14,6 @@ from harness.errors import LedgerError
 from harness.promotion import gather, read_policy
 from harness.promotion.evidence import Unusable
 from harness.status import Status
-from release import STUDIES, digest_of
 
 FAIL, OPEN = Status.FAIL, Status.NOT_EVALUATED
 
@@ -91,8 +91,13 @@ def test_the_package_is_worse_than_its_checkpoint(release, monkeypatch):
 def test_numbers_inside_the_package_are_off(release, monkeypatch):
     release.parity(
         numbers=Numbers(
-            studies=STUDIES, probability_greatest=0.5, tokens=4000, token_agreement=1.0, token_bound=0.99,
-            detection_agreement=0.5, detection_bound=0.4,
+            studies=STUDIES,
+            probability_greatest=0.5,
+            tokens=4000,
+            token_agreement=1.0,
+            token_bound=0.99,
+            detection_agreement=0.5,
+            detection_bound=0.4,
         )  # fmt: skip
     )
     assert words(release.decide(monkeypatch, "parity")) == {
@@ -112,7 +117,7 @@ def test_a_changed_parity_file_is_no_evidence(release, monkeypatch):
 
 
 def forge(folder):
-    """Betters a number of results.json and enters the new digest in the log, as somebody with the code could."""
+    """Betters a number of results.json and enters the new digest in the log, as one with the code could."""
     path = folder / "results.json"
     results = json.loads(path.read_text())
     results["verdict"]["decisions"][0]["bound"] = 0.999
@@ -191,7 +196,8 @@ def test_a_group_that_fails(release, monkeypatch):
 
 
 def test_fairness_by_criteria_of_the_regulatory_suite(release, monkeypatch):
-    over = "  - {id: groups, measure: failure_rate, below: 0.1, over: [sex], statistic: worst, minimum_trials: 30}\n"
+    over = "  - {id: groups, measure: failure_rate, below: 0.1, over: [sex], statistic: worst, "
+    over += "minimum_trials: 30}\n"
     release.write(
         "regulatory.yaml", (release.root / "regulatory.yaml").read_text() + over + "slices: [sex]\n"
     )
@@ -209,7 +215,11 @@ def test_fairness_by_criteria_of_the_regulatory_suite(release, monkeypatch):
     [
         ({"status": FAIL}, FAIL, "p99 is FAIL"),
         ({"candidate": "new"}, OPEN, "another candidate than the exported package"),
-        ({"mismatches": ("name NVIDIA T4",)}, OPEN, "of NVIDIA T4, not of the target device NVIDIA A10G (name"),
+        (
+            {"mismatches": ("name NVIDIA T4",)},
+            OPEN,
+            "of NVIDIA T4, not of the target device NVIDIA A10G (name",
+        ),
     ],
 )
 def test_latency(release, monkeypatch, latency, status, why):
@@ -266,7 +276,9 @@ def test_production_must_be_another_candidate_and_the_one_that_is_in_use(release
     promotion = release.decide(monkeypatch, "non_inferiority", production=release.root / "run")
     assert "one and the same candidate" in told(promotion, "non_inferiority")
     assert promotion.status is OPEN
-    assert release.decide(monkeypatch, "non_inferiority", in_production=digest_of("old")).status is Status.PASS
+    assert (
+        release.decide(monkeypatch, "non_inferiority", in_production=digest_of("old")).status is Status.PASS
+    )
     promotion = release.decide(monkeypatch, "non_inferiority", in_production=digest_of("older"))
     assert "in production is" in told(promotion, "non_inferiority")
     release.change("  run: production", f"  run: production\n  candidate: '{digest_of('older')}'")
@@ -305,7 +317,9 @@ def test_what_is_deployed_as_it_was_judged_needs_no_parity(release, monkeypatch)
     release.latency(candidate="package")
     assert release.decide(monkeypatch, "parity", "latency").status is OPEN
     release.latency(candidate="new")
-    assert words(release.decide(monkeypatch, "parity", "latency", parity=release.root / "parity")) == {"parity": "NOT EVALUATED"}
+    assert words(release.decide(monkeypatch, "parity", "latency", parity=release.root / "parity")) == {
+        "parity": "NOT EVALUATED"
+    }
 
 
 def test_a_packet_that_does_not_hold(release, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.annotators.lexicon import shipped_lexicon
-from harness.candidates.base import Candidate
+from harness.candidates.base import Candidate, ModelSize, count_tokens, phase
 from harness.candidates.multimodal.prompts import CUT, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
 from harness.data_files import data_path
@@ -155,17 +155,28 @@ class MultimodalCandidate(Candidate):
             notes = [] if answer.finished else ["the text ends at the longest length allowed"]
             if CUT in asked.prompt:
                 notes.append("the indication was too long for the model and was cut")
-            report = structured_report(
-                f"multimodal-{study.study_id}",
-                processor.decode(answer.tokens),
-                asked.scores,
-                model.config,
-                lambda findings: self._boxes(study, asked, findings),
-                notes,
-            )
+            with phase("formatting"):
+                report = structured_report(
+                    f"multimodal-{study.study_id}",
+                    processor.decode(answer.tokens),
+                    asked.scores,
+                    model.config,
+                    lambda findings: self._boxes(study, asked, findings),
+                    notes,
+                )
         elapsed = (time.perf_counter() - began) * 1e3
         version = f"{self.path.name}-{self._digest[:12]}"
         return report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
+
+    def size(self) -> ModelSize:
+        """From the weights file's header.
+
+        Raises:
+            CandidateError: the folder is no checkpoint.
+        """
+        from harness.candidates.multimodal.size import model_size
+
+        return model_size(self.path, self.beams)
 
     def explain(self, study: Study, method: Method = "gradient") -> Explanation:
         """Where the model looked for each of the 14 findings and for each sentence of its text.
@@ -214,25 +225,31 @@ class MultimodalCandidate(Candidate):
 
         self.prepare()
         model, processor = self._loaded
-        images, view_mask = processor.images(study)
-        with torch.no_grad():  # not inference mode: an explanation takes gradients through what follows
+        with phase("preprocessing"):
+            images, view_mask = processor.images(study)
+        # Not inference mode: an explanation takes gradients through what follows.
+        with phase("inference"), torch.no_grad():
             features = model.encode(images[None].to(model.device))
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
-        prompt = processor.prompt(study, self.instruction, processor.detected(scores))
-        ids = processor.encode([prompt]).input_ids.to(model.device)
+        with phase("preprocessing"):
+            prompt = processor.prompt(study, self.instruction, processor.detected(scores))
+            ids = processor.encode([prompt]).input_ids.to(model.device)
         return _Asked(prompt, ids, images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
 
     def _answer(self, asked: _Asked) -> Generated:
         """The best beam."""
         model, _ = self._loaded
-        (answer,) = model.generate(
-            None,
-            asked.ids,
-            view_mask=asked.view_mask[None],
-            vision_features=asked.features,
-            beams=self.beams,
-        )
+        with phase("decoding"):
+            (answer,) = model.generate(
+                None,
+                asked.ids,
+                view_mask=asked.view_mask[None],
+                vision_features=asked.features,
+                beams=self.beams,
+            )
         found: Generated = answer
+        seen = int(asked.view_mask.sum()) * model.config.grid**2
+        count_tokens(read=seen + asked.ids.shape[1], written=len(found.tokens) + found.finished)
         return found
 
     def _boxes(
@@ -247,7 +264,8 @@ class MultimodalCandidate(Candidate):
         place = explain.place_of(processor, study)
         if not place.first:  # a box would be read as one on the study's first picture
             return {}
-        maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
+        with phase("inference"):  # again, for gradients
+            maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
         size = model.config.image_size
         return {f: explain.box_of(explain.in_picture(map_, place, size)) for f, map_ in maps.items()}
 
