@@ -128,13 +128,17 @@ class Claims:
         self._close(ticket, state)
         return state == DONE
 
-    def done(self, alias: str) -> list[Ticket]:
-        """The tickets that moved an alias to another version, oldest first."""
-        found = [ticket for ticket in self._tickets() if ticket.tags["alias"] == alias]
+    def arrivals(self, alias: str, at: str | None) -> list[Ticket]:
+        """The tickets that moved an alias, from elsewhere, to where it is; oldest first.
+
+        An open one counts too: the alias is there, so that only its end was not told.
+        """
         return [
             ticket
-            for ticket in found
-            if ticket.tags["state"] == DONE and ticket.tags["from"] != ticket.tags["to"]
+            for ticket in self._tickets()
+            if ticket.tags["alias"] == alias
+            and ticket.tags["to"] == (at or "") != ticket.tags["from"]
+            and ticket.tags["state"] in (DONE, OPEN)
         ]
 
     def _make_line(self) -> None:

@@ -174,9 +174,8 @@ class Registry:
         at = self.aliases(name).get(alias)
         client = self.client
         with speaking_to(self.store):
-            moved = Claims(client, name, lambda: self.aliases(name)).done(alias)
-        last = next((ticket for ticket in reversed(moved) if ticket.tags["to"] == (at or "")), None)
-        return (last.tags["from"] or None) if last else None
+            came = Claims(client, name, lambda: self.aliases(name)).arrivals(alias, at)
+        return (came[-1].tags["from"] or None) if came else None
 
     def move_alias(
         self,
