@@ -19,6 +19,7 @@ from harness.comparison.arms import (
 )
 from harness.comparison.differences import Difference, paired_differences, randomised_differences
 from harness.comparison.looks import Look, take_look
+from harness.errors import SuiteError
 from harness.status import Status, finite
 from harness.suite_comparison import ComparisonPart, Guardrail, Hypothesis
 
@@ -155,6 +156,9 @@ def compare(
     if part is not None:
         replicates = old.suite.inference.replicates
         found = {(item.measure, item.value): item for item in differences}
+        for item in (*part.family, *part.guardrails):
+            if (item.measure, item.value) not in found:  # only what is asked from outside the suite
+                raise SuiteError([f"{challenger}: its suite has no {item.measure}.{item.value}"])
         family = tuple(
             _tested(item, found[item.measure, item.value], len(part.family), look, replicates)
             for item in part.family

@@ -267,14 +267,14 @@ def _stranger(found: JudgedRun, run: JudgedRun, suite: Suite) -> str:
     return "" if one == other else f"it is on studies of {one}; the candidate was judged on {other}"
 
 
-def _verdict(section: str, prefix: str, verdict: Verdict, suite: Any) -> Iterator[Condition]:
+def _verdict(section: str, prefix: str, verdict: Verdict, suite: Suite | None) -> Iterator[Condition]:
     for number, reason in enumerate(verdict.reasons, 1):
         yield _open(f"{prefix}.whole-{number}", section, reason)
     for item in verdict.decisions:
         yield _condition(section, f"{prefix}.{item.id}", item, suite)
 
 
-def _condition(section: str, name: str, item: Decision, suite: Any) -> Condition:
+def _condition(section: str, name: str, item: Decision, suite: Suite | None) -> Condition:
     fixed = _CRITICAL if _is_critical(suite, item.measure, item.value) else ""
     return Condition(name, section, item.status, item.reason, fixed)
 
@@ -285,9 +285,9 @@ def _guarded(section: str, rail: Guarded, suite: Suite) -> Condition:
     return Condition(f"{section}.{rail.id}", section, rail.status, rail.reason, fixed)
 
 
-def _is_critical(suite: Any, key: str, value: str) -> bool:
+def _is_critical(suite: Suite | None, key: str, value: str) -> bool:
     """Whether a value is a sensitivity for critical findings, pooled ones included."""
-    kinds = {part.key: part.measure for part in getattr(suite, "measures", ())}
+    kinds = {part.key: part.measure for part in suite.measures} if suite else {}
     kind = kinds.get(key, key)
     return kind == "critical_sensitivity" or (kind == "findings_detection" and "sensitivity" in value)
 

@@ -188,6 +188,16 @@ class PolicyFile:
         return None if path is None else self.path.parent / path
 
 
+def is_policy(path: Path) -> bool:
+    """Whether a file looks like one and not like a suite; what is wrong with it is not looked at.
+
+    Raises:
+        SuiteError: it is no YAML file.
+    """
+    data = read_yaml(path).data
+    return isinstance(data, dict) and "regulatory" in data and "measures" not in data
+
+
 def read_policy(path: Path) -> PolicyFile:
     """Reads and checks a policy, with the suites that it names.
 

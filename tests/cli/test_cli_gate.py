@@ -79,3 +79,12 @@ def test_bad_usage_ends_in_2(judged, capsys, words, told):
     assert code == 2
     assert told in err
     assert "Traceback" not in err
+
+
+def test_a_policy_is_checked_like_a_suite(tmp_path, capsys):
+    assert main(["check", str(PHANTOM)]) == 0
+    assert "policy promotion_phantom, version 1, is well formed" in capsys.readouterr().out
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("regulatory: {suite: none.yaml}\n")
+    assert main(["check", str(bad)]) == 2
+    assert "bad.yaml:1:1: name: missing; every policy needs it" in capsys.readouterr().err

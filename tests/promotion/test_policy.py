@@ -149,7 +149,7 @@ def test_bad_input_has_its_place_and_remedy(written, tmp_path, old, new, told):
 
 def test_no_mapping_and_no_file(tmp_path):
     (tmp_path / "list.yaml").write_text("- a\n")
-    with pytest.raises(SuiteError, match="a policy is a mapping; begin with suites/promotion.yaml"):
+    with pytest.raises(SuiteError, match=r"a policy is a mapping; begin with suites/promotion\.yaml"):
         read_policy(tmp_path / "list.yaml")
     with pytest.raises(SuiteError, match="no such file"):
         read_policy(tmp_path / "none.yaml")

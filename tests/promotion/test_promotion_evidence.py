@@ -98,7 +98,7 @@ def test_numbers_inside_the_package_are_off(release, monkeypatch):
             token_bound=0.99,
             detection_agreement=0.5,
             detection_bound=0.4,
-        )  # fmt: skip
+        )
     )
     assert words(release.decide(monkeypatch, "parity")) == {
         "parity.numbers.finding-probability": "FAIL",
@@ -293,6 +293,20 @@ def test_production_on_other_studies(release, monkeypatch):
 
 
 FIRST = "  first_release: {by: Ann Lead, date: 2026-05-01, reason: Nothing was in use before.}"
+
+
+def test_a_guardrail_on_what_the_run_did_not_measure(release, monkeypatch):
+    release.change(
+        "measures: [critical_sensitivity, hallucination_rate, failure_rate]",
+        "measures: [critical_sensitivity, hallucination_rate, failure_rate, findings_f1]",
+        "regulatory.yaml",
+    )
+    release.change(
+        "{measure: failure_rate, margin: 0.02}", "{measure: findings_f1, value: macro-14, margin: 0.02}"
+    )
+    promotion = release.decide(monkeypatch, "non_inferiority")
+    assert promotion.status is OPEN
+    assert "its suite has no findings_f1.macro-14" in told(promotion, "non_inferiority")
 
 
 def test_the_first_release_is_a_statement_and_shown_as_one(release, monkeypatch):
