@@ -20,6 +20,7 @@ from harness.registry.versions import package, register
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
+        "harness.promotion.promote",
         "harness.registry.versions",
         "mlflow.store.model_registry.rest_store",
         "mlflow.store.model_registry.sqlalchemy_store",

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 import harness.dossier
+import harness.promotion.evidence as evidence_module
 import harness.promotion.promote as module
 from harness.candidates import open_candidate
 from harness.candidates.template import TemplateCandidate
 from harness.chain import Chain
+from harness.cli import main
 from harness.digests import digest_value
 from harness.errors import CandidateError, LedgerError, NotEvaluable, RegistryConflict, RegistryUnreachable
 from harness.ledger import Ledger
@@ -266,3 +268,27 @@ def _records(out):
     out.mkdir(exist_ok=True)
     for suffix in ("json", "md"):
         (out / f"promotion.{suffix}").write_text("{}")
+
+
+def test_the_command_line_promotes_and_tells_where(
+    local_registry, desk, release, tmp_path, monkeypatch, capsys
+):
+    """All evidence is gathered here; the fixture `desk` only shortens digest and dossier."""
+    monkeypatch.setattr(evidence_module, "read_latency", lambda folder: release.times)
+    words = [
+        "promote", str(release.root / "run"), "--policy", str(release.root / "policy.yaml"),
+        "--candidate", f"template:{tmp_path / 'weights'}", "--registry", str(local_registry.store.folder),
+    ]  # fmt: skip
+    assert main([*words, "--to", "production"]) == 3
+    out = capsys.readouterr().out
+    assert "production.staging: nothing is at staging; harness promote --to staging" in out
+    assert "Not promoted: production stays at no version" in out
+    assert main([*words, "--to", "staging"]) == 0
+    told = capsys.readouterr()
+    assert "Registered   models:/report-generator/1, candidate sha256" in told.out
+    assert "staging      no version -> version 1" in told.out
+    assert "Use it       --candidate models:/report-generator@staging" in told.out
+    assert told.err == ""
+    release.latency(status=Status.FAIL)
+    assert main([*words, "--to", "production"]) == 1
+    assert local_registry.aliases("report-generator") == {"staging": "1"}
