@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -209,10 +210,11 @@ class Registry:
             raise RegistryError(f"{name}@{alias}: is not to be set, and was not; there is nothing to move")
         if version is not None:
             self.version(name, version)
-        client, by = self.client, getpass.getuser()
+        client, by = self.client, _user()
         claims = Claims(client, name, lambda: self.aliases(name))
         with Moves.writing(self.store.folder) as moves, speaking_to(self.store):
             self._settle(moves)
+            self._check(name, alias, expected)  # no ticket is drawn from where the alias is not
             drawn = time.monotonic()
             with claims.claim(alias, expected, version, by) as ticket:
                 self._check(name, alias, expected)
@@ -252,6 +254,13 @@ class Registry:
             claims = Claims(self.client, name, lambda: self.aliases(name))
             moved = name in self.names() and claims.moved(begun["ticket"])
             moves.settle(begun, moved=moved, settled_later=True)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return str(os.getuid())
 
 
 def _at(version: str | None) -> str:
