@@ -132,7 +132,7 @@ def promote(registry: Registry, proposal: Proposal) -> Promoted:
         proof = Path(folder)
         dossier = _proof(proposal, proof)
         version = _registered(registry, proposal)
-        if open_version(registry, version).digest() != decided.candidate:
+        if open_version(registry, version, fresh=True).digest() != decided.candidate:
             raise CandidateError(f"{version.reference}: is not the candidate that was judged")
         place = f"evidence/{proposal.target}-{decided.digest[:16]}"
         attach(registry, version, proof, place)

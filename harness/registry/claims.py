@@ -22,6 +22,8 @@ LEASE_S: Final = 120.0
 HOLD_S: Final = 60.0
 """A holder that took longer than this no longer moves the alias: well before others pass it over."""
 OPEN, DONE = "open", "done"
+_HELD: Final[set[str]] = set()
+"""Tokens of the tickets that this process is moving an alias by, right now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,13 @@ class Claims:
             RegistryConflict: somebody else is moving an alias of this model now.
         """
         token = uuid.uuid4().hex
+        _HELD.add(token)
+        try:
+            yield from self._claim(token, alias, old, new, by)
+        finally:
+            _HELD.discard(token)
+
+    def _claim(self, token: str, alias: str, old: str | None, new: str | None, by: str) -> Iterator[Ticket]:
         self._make_line()
         mine = _ticket(
             self.client.create_model_version(
@@ -169,7 +178,9 @@ class Claims:
         """
         twin = other.tags.get("token") == mine.tags["token"]  # drawn twice: an answer was lost on its way
         late = mine.drawn_ms - other.drawn_ms > LEASE_S * 1000
-        if not (twin or late or is_dead(other.tags.get("owner", ""))):
+        owner = other.tags.get("owner", "")
+        dropped = owner == this_process() and other.tags.get("token") not in _HELD
+        if not (twin or late or dropped or is_dead(owner)):
             raise RegistryConflict(
                 f"{self.name}@{other.tags.get('alias')} is being moved right now, by {other.told}; "
                 "look at what comes of it, and give the command again if it is still wanted"

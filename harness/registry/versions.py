@@ -118,8 +118,13 @@ def register(registry: Registry, name: str, content: Package) -> RegisteredVersi
     return registry.version(name, str(version.version))
 
 
-def open_version(registry: Registry, version: RegisteredVersion) -> Candidate:
+def open_version(registry: Registry, version: RegisteredVersion, *, fresh: bool = False) -> Candidate:
     """The candidate that a version holds; its files are fetched once where a server keeps them.
+
+    Args:
+        registry: where it is.
+        version: which.
+        fresh: fetch them anew, to see what the server holds now.
 
     Raises:
         CandidateError: it is not, to the last bit, the candidate that was registered.
@@ -137,7 +142,7 @@ def open_version(registry: Registry, version: RegisteredVersion) -> Candidate:
         if registry.store.database:
             raise RegistryError(f"{version.reference}: its files are gone; they were in {folder}")
     kept = _cache() / version.candidate
-    if kept.exists():
+    if kept.exists() and not fresh:
         with contextlib.suppress(HarnessError):  # damaged here; a fresh copy decides
             return _opened(kept, version)
     _fetch(registry, version, kept)

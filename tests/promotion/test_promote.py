@@ -1,6 +1,7 @@
 """A decision carried out: what passes goes into the registry with its proof, and nothing else does."""
 
 import pickle
+import shutil
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -97,8 +98,17 @@ class TestPromote:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.store.tracking)
         assert open_candidate(f"models:/{name}@production").digest() == digest_value("new")
         registry.client.log_text(done.version.run_id, "worse", "candidate/files/model.safetensors")
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)  # what was fetched before is what was promoted
         with pytest.raises(CandidateError, match="are not those that were promoted"):
             open_candidate(f"models:/{name}@production")
+
+    def test_a_version_whose_files_were_changed_is_not_promoted_further(self, registry, desk, name):
+        version = promote(registry, desk(registry)).version
+        proposal = desk(registry, "production")
+        registry.client.log_text(version.run_id, "worse", "candidate/files/model.safetensors")
+        with pytest.raises(CandidateError, match="are not those that were promoted"):
+            promote(registry, proposal)
+        assert registry.aliases(name) == {"staging": version.version}
 
     def test_of_two_at_once_the_second_is_told(self, registry, desk, name):
         one, two = desk(registry), desk(registry)
@@ -207,15 +217,6 @@ def test_a_candidate_that_was_changed_since_it_was_judged_is_refused(local_regis
     with pytest.raises(CandidateError, match="is not the candidate that was judged"):
         promote(local_registry, proposal)
     assert not local_registry.names()
-
-
-def test_a_version_whose_files_were_changed_is_not_promoted_further(local_registry, desk, name):
-    version = promote(local_registry, desk(local_registry)).version
-    proposal = desk(local_registry, "production")
-    local_registry.client.log_text(version.run_id, "worse", "candidate/files/model.safetensors")
-    with pytest.raises(CandidateError, match="are not those that were promoted"):
-        promote(local_registry, proposal)
-    assert local_registry.aliases(name) == {"staging": version.version}
 
 
 def test_who_is_in_production_is_the_registrys_to_say(local_registry, desk, name):

@@ -135,6 +135,15 @@ class TestRegistry:
             move(registry, name, only, None)
         move(registry, name, only, None)
 
+    def test_a_ticket_that_this_process_dropped_holds_nobody_off(self, registry, name, monkeypatch):
+        only = add_version(registry, name)
+        cut_off = Claims(registry.client, name, lambda: registry.aliases(name))
+        monkeypatch.setattr(cut_off, "_close", lambda ticket, state: None)
+        with cut_off.claim("production", None, only, "cut off"):
+            pass
+        move(registry, name, only, None)
+        assert registry.aliases(name) == {"production": only}
+
     @pytest.mark.parametrize("moved", [False, True])
     def test_an_open_ticket_of_another_machine_is_passed_over_in_time(
         self, registry, name, monkeypatch, moved
