@@ -152,3 +152,43 @@ def desk(small_root, vit):
     from small_training import Desk
 
     return lambda **changes: Desk(small_root, vit, **changes)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """The database of a registry that holds nothing."""
+    pytest.importorskip("mlflow")
+    from registries import make_empty_store
+
+    return make_empty_store(tmp_path_factory.mktemp("registry") / "empty")
+
+
+@pytest.fixture(scope="session")
+def registry_server(tmp_path_factory, empty_store):
+    """The address of an MLflow server on loopback."""
+    from registries import start_server, stop_server
+
+    server, address = start_server(tmp_path_factory.mktemp("registry"), empty_store)
+    yield address
+    stop_server(server)
+
+
+@pytest.fixture
+def local_registry(tmp_path, empty_store):
+    """A registry in a folder."""
+    from harness.registry import Registry
+
+    (tmp_path / "registry").mkdir()
+    shutil.copy(empty_store, tmp_path / "registry")
+    return Registry(str(tmp_path / "registry"))
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def registry(request, tmp_path, monkeypatch):
+    """A registry in a folder, then one on a server; what is fetched from it is kept in `tmp_path`."""
+    from harness.registry import Registry
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "sqlite":
+        return request.getfixturevalue("local_registry")
+    return Registry(request.getfixturevalue("registry_server"), tmp_path / "registry")

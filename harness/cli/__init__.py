@@ -26,6 +26,7 @@ from harness.cli import (
     parity,
     phantom,
     plan,
+    promote,
     report,
     run,
     score,
@@ -38,6 +39,7 @@ from harness.cli import (
 VERBS = (
     run,
     gate,
+    promote,
     compare,
     report,
     errors,

@@ -17,7 +17,7 @@ With --policy: may the candidate be promoted? RUN must be of the policy's regula
 stand the runs that the policy asks for. All evidence is checked and derived again, and all of it must
 be about the one candidate. Writes promotion.json, .md, .xml (JUnit) and .txt (annotations).
 """
-_EVIDENCE = {
+EVIDENCE = {
     "production": ("RUN", "the model in production, on the same suite and studies"),
     "parity": ("DIR", "what harness parity wrote"),
     "latency": ("RUN", "what harness latency wrote, on the target device"),
@@ -38,7 +38,7 @@ def add(verbs: Any) -> None:
     )
     verb.add_argument("run", type=Path, metavar="RUN", help="run folder")
     verb.add_argument("--policy", type=Path, metavar="YAML", help="promotion policy: suites/promotion.yaml")
-    for name, (kind, told) in _EVIDENCE.items():
+    for name, (kind, told) in EVIDENCE.items():
         verb.add_argument(f"--{name}", type=Path, metavar=kind, help=f"with --policy: {told}")
     verb.add_argument("--out", type=Path, metavar="DIR", help="where to write; default: RUN/gate")
     verb.set_defaults(act=act)
@@ -53,7 +53,7 @@ def act(options: argparse.Namespace) -> int:
     out = options.out or options.run / "gate"
     if options.policy is not None:
         return _promotion(options, out)
-    if given := [name for name in _EVIDENCE if getattr(options, name) is not None]:
+    if given := [name for name in EVIDENCE if getattr(options, name) is not None]:
         raise HarnessError(f"--{given[0]} goes with --policy; see harness gate --help")
     results, verdict = judge(options.run)
     paths = write_summaries(out, results, verdict)
@@ -72,10 +72,10 @@ def _promotion(options: argparse.Namespace, out: Path) -> int:
     from harness.promotion.outputs import annotations, write_promotion
 
     policy = read_policy(options.policy)
-    evidence = gather(policy, options.run, **{name: getattr(options, name) for name in _EVIDENCE})
+    evidence = gather(policy, options.run, **{name: getattr(options, name) for name in EVIDENCE})
     promotion = decide(policy, evidence, datetime.now(UTC).date())
     paths = write_promotion(out, promotion, policy)
-    _show(promotion)
+    show_promotion(promotion)
     for line in annotations(promotion, policy, github=os.environ.get("GITHUB_ACTIONS") == "true"):
         print(line)
     print()
@@ -84,7 +84,8 @@ def _promotion(options: argparse.Namespace, out: Path) -> int:
     return promotion.status.exit_code
 
 
-def _show(promotion: Promotion) -> None:
+def show_promotion(promotion: Promotion) -> None:
+    """Prints the conditions and the whole."""
     from rich.table import Table
 
     from harness.cli.terminal import STYLE, output

@@ -136,6 +136,13 @@ class NonInferiorityPart(_Part):
         return self
 
 
+class ProductionPart(_Part):
+    """What `harness promote --to production` asks besides; the gate knows of no registry."""
+
+    from_staging: bool = True
+    """Whether the very candidate must be at the alias `staging` at that moment."""
+
+
 class Policy(_Part):
     """A whole policy. Read it with `read_policy`, which names places in errors.
 
@@ -154,6 +161,7 @@ class Policy(_Part):
     non_inferiority: NonInferiorityPart
     packet: Text | None = None
     """A packet of the run, to be verified with it."""
+    production: ProductionPart = ProductionPart()
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
 
 
