@@ -30,10 +30,12 @@ from harness.cli import (
     report,
     run,
     score,
+    shadow,
     sign,
     suite,
     train,
     verify,
+    watch,
 )
 
 VERBS = (
@@ -57,6 +59,8 @@ VERBS = (
     parity,
     latency,
     ab,
+    shadow,
+    watch,
     monitor,
     cost,
     suite,

@@ -166,7 +166,7 @@ def compare(
         )
         guardrails = (
             *numbers,
-            *(_guarded(item, found[item.measure, item.value]) for item in part.guardrails),
+            *(guarded(item, found[item.measure, item.value]) for item in part.guardrails),
         )
         if part.parity is not None and not numbers:
             reasons.append("The suite also limits the numbers inside a package: harness parity decides it.")
@@ -238,7 +238,7 @@ def _family_status(family: Sequence[Tested]) -> Status:
     return Status.PASS if "better" in found else Status.FAIL
 
 
-def _guarded(item: Guardrail, difference: Difference) -> Guarded:
+def guarded(item: Guardrail, difference: Difference) -> Guarded:
     """Non-inferiority: the bound of the difference, on the side of a loss, lies within the margin."""
     side, sign = ("lower", 1) if difference.higher_is_better else ("upper", -1)
 
