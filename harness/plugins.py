@@ -1,4 +1,4 @@
-"""Finds candidates, cohorts, annotators, measures and image sources by entry point, without importing them."""
+"""Finds candidates, cohorts, annotators, measures and sources by entry point, without importing them."""
 
 from __future__ import annotations
 

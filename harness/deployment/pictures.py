@@ -224,8 +224,8 @@ def _check_compression(path: Path, file: Any) -> None:
         there = False
     if not there:
         raise CohortError(
-            f"{path}: compressed as {syntax.name}, for which no decoder is installed; send it uncompressed, or "
-            "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+            f"{path}: compressed as {syntax.name}, for which no decoder is installed; send it "
+            "uncompressed, or pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
         )
 
 

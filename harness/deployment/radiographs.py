@@ -14,7 +14,13 @@ MODALITIES: Final = ("CR", "DX")
 MOST_PIXELS: Final = 40_000_000
 """Of one picture: twice the largest chest detector, and what memory for several at once is planned with."""
 _CHEST: Final = ("CHEST", "THORAX", "LUNG", "RIB", "STERNUM")
-_VIEWS: Final = {"PA": View.PA, "AP": View.AP, "LL": View.LATERAL, "RL": View.LATERAL, "LATERAL": View.LATERAL}
+_VIEWS: Final = {
+    "PA": View.PA,
+    "AP": View.AP,
+    "LL": View.LATERAL,
+    "RL": View.LATERAL,
+    "LATERAL": View.LATERAL,
+}
 
 
 def check_radiograph(path: Path, *, study_id: str, series_uid: str, instance_uid: str, view: View) -> None:

@@ -85,6 +85,11 @@ class Worker:
     deadline: float = float("inf")
 
     def start(self, limit_s: float) -> None:
+        """Starts the process and waits until the candidate is loaded.
+
+        Raises:
+            CandidateError: it cannot be sent there, does not load, or not within the limit.
+        """
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(self.candidate, theirs), daemon=True)
         try:
@@ -112,6 +117,7 @@ class Worker:
             raise CandidateError(f"candidate {self.candidate.name} does not load: {message}")
 
     def give(self, study: Study, timeout_s: float) -> bool:
+        """Hands a study over; False where the process is no more."""
         self.study_id = study.study_id
         self.began = time.monotonic()
         self.deadline = self.began + timeout_s
@@ -122,6 +128,7 @@ class Worker:
         return True
 
     def take(self, late: bool) -> Outcome:
+        """What came of it."""
         elapsed = time.monotonic() - self.began
         if late:
             return Outcome(self.study_id, Status.LATE, None, "", elapsed)
@@ -163,10 +170,12 @@ class Worker:
         ]
 
     def restart(self, limit_s: float) -> None:
+        """Ends the process and starts another, as `start` does."""
         self.stop()
         self.start(limit_s)
 
     def stop(self) -> None:
+        """Ends the process, whatever it is at."""
         with contextlib.suppress(AttributeError, OSError):  # never started
             self.connection.close()
         if (process := getattr(self, "process", None)) is not None and process.pid:

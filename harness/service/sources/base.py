@@ -9,11 +9,11 @@ from harness.errors import ServiceError
 from harness.service.contract import ImageReference
 
 
-class ImageMissing(ServiceError):
+class ImageMissing(ServiceError):  # noqa: N818 - an answer, not a defect
     """The source has no such picture."""
 
 
-class SourceFailure(ServiceError):
+class SourceFailure(ServiceError):  # noqa: N818 - told of the source
     """The source cannot be reached, or answers nonsense. Its message quotes nothing of a study."""
 
 

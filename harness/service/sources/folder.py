@@ -80,8 +80,7 @@ class FolderSource(ImageSource):
                     continue
                 if str(path) in self._known:  # it changed: what it was is no more
                     self._found = {
-                        uid: [other for other in paths if other != path]
-                        for uid, paths in self._found.items()
+                        uid: [other for other in paths if other != path] for uid, paths in self._found.items()
                     }
                 self._known[str(path)] = mark
                 try:
