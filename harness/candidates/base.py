@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.candidates.timing import count_tokens, phase
+from harness.errors import CandidateError
 from harness.report import Report
 from harness.study import Study
 
@@ -37,6 +38,8 @@ class Candidate(ABC):
     """
 
     name: ClassVar[str]
+    templates: ClassVar[tuple[str, ...]] = ()
+    """The manners of reporting that `with_template` takes."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -62,3 +65,25 @@ class Candidate(ABC):
     def size(self) -> ModelSize | None:
         """How large the model is, before it is loaded; None where it does not tell."""
         return None
+
+    def reports(self, studies: Sequence[Study]) -> list[Report]:
+        """The reports of several studies, in order: the same as `report` would give one by one.
+
+        Override it where several at once take less time than one after the other. Anything raised
+        here makes the worker ask for each study alone.
+        """
+        return [self.report(study) for study in studies]
+
+    def with_template(self, template: str) -> Candidate:
+        """The same candidate, its loaded weights shared, reporting in one of `templates`.
+
+        Raises:
+            CandidateError: it has no such template.
+        """
+        known = ", ".join(self.templates) or "none"
+        raise CandidateError(f"candidate {self.name} has no template {template!r}; it has {known}")
+
+
+def takes_batches(candidate: Candidate) -> bool:
+    """Whether several studies at once take it less time than one after the other."""
+    return type(candidate).reports is not Candidate.reports

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from harness.candidates.base import Candidate
-from harness.engines.worker import READY, serve
+from harness.engines.worker import READY, Batch, serve
 from harness.errors import CandidateError
 from harness.outcome import Outcome, Status
 from harness.report import Report
@@ -75,7 +75,7 @@ def run_local(
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A process that holds a candidate and answers one study after another."""
+    """A process that holds a candidate and answers one study, or one batch, after another."""
 
     candidate: Candidate
     process: SpawnProcess = field(init=False)
@@ -140,6 +140,34 @@ class Worker:
             return Outcome(self.study_id, Status.DIED, None, reason, elapsed)
         report = Report.model_validate_json(answer) if answer else None
         return Outcome(self.study_id, Status(status), report, error, elapsed, account)
+
+    def ask(self, batch: Batch, timeout_s: float) -> list[Outcome]:
+        """Hands a batch over and waits for it: an outcome for each study, in order.
+
+        Where the whole batch is late, or the process died, no one can tell which study did it: each
+        outcome says so, and the worker must be restarted.
+        """
+        began = time.monotonic()
+
+        def all_of(status: Status, reason: str) -> list[Outcome]:
+            taken = time.monotonic() - began
+            return [Outcome(study.study_id, status, None, reason, taken) for study in batch.studies]
+
+        try:
+            self.connection.send(batch)
+            if not self.connection.poll(timeout_s):
+                return all_of(Status.LATE, "")
+            answers = self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return all_of(Status.DIED, f"exit code {self.process.exitcode}")
+        taken = time.monotonic() - began
+        return [
+            Outcome(
+                study.study_id, status, Report.model_validate_json(answer) if answer else None, error, taken
+            )
+            for study, (status, answer, error) in zip(batch.studies, answers, strict=True)
+        ]
 
     def restart(self, limit_s: float) -> None:
         """Ends the process and starts another, as `start` does."""

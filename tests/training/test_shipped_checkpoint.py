@@ -37,18 +37,22 @@ class Reader:
         with torch.inference_mode():
             features = self.model.encode(images)
             scores = torch.sigmoid(self.model.detect(features)).tolist()
-        texts = [
-            write(self.processor, study, STANDARD, row, self.language(features[place, None])).text
-            for place, (study, row) in enumerate(zip(studies, scores, strict=True))
-        ]
+        written = write(self.processor, studies, STANDARD, scores, self.language(features))
+        texts = [one.text for one in written]
         found = [set(self.processor.detected(row)) for row in scores]
         parts = [split_sections(text) for text in texts]
         return texts, RulesLabeler().label([f"{p.findings}\n{p.impression}" for p in parts]), found
 
     def language(self, features):
-        def generate(prompt):
-            ids = self.processor.encode([prompt]).input_ids
-            return self.model.generate(None, ids, vision_features=features, beams=1)[0]
+        def generate(places, prompts):
+            answers = []
+            for start in range(0, len(prompts), 20):
+                part = slice(start, start + 20)
+                words, seen = self.processor.encode(prompts[part]), features[list(places)[part]]
+                answers += self.model.generate(
+                    None, words.input_ids, words.attention_mask, vision_features=seen, beams=1
+                )
+            return answers
 
         return generate
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.annotators.lexicon import shipped_lexicon
 from harness.candidates.base import Candidate, ModelSize, count_tokens, phase
-from harness.candidates.multimodal.prompts import Instruction
+from harness.candidates.multimodal.prompts import TEMPLATES, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
 from harness.candidates.multimodal.writing import Written, write
 from harness.data_files import data_path
@@ -31,6 +31,7 @@ _PACKAGE: Final = Path(__file__).parents[2]
 _CODE: Final = (
     "candidates/multimodal/*.py",
     *(f"annotators/{name}.py" for name in ("attributes", "lexicon", "phrases", "rules", "scopes")),
+    "deployment/pictures.py",
     "pixels.py",
     "report.py",
 )
@@ -65,6 +66,7 @@ class MultimodalCandidate(Candidate):
     """
 
     name = "multimodal"
+    templates = tuple(TEMPLATES)
 
     def __init__(
         self,
@@ -90,6 +92,17 @@ class MultimodalCandidate(Candidate):
     def __getstate__(self) -> dict[str, Any]:
         """Workers load the weights themselves."""
         return {**self.__dict__, "_loaded": None, "_digest": ""}
+
+    def with_template(self, template: str) -> MultimodalCandidate:
+        """The same model, asked for another template; a question is not asked then.
+
+        Raises:
+            CandidateError: no such template.
+        """
+        instruction = Instruction(template, self.instruction.detail)
+        other = object.__new__(type(self))  # not a copy, which would leave the loaded weights behind
+        other.__dict__.update(self.__dict__, instruction=instruction)
+        return other
 
     def digest(self) -> str:
         """Over weights, configuration, tokenizer, code and options.
@@ -145,22 +158,25 @@ class MultimodalCandidate(Candidate):
             harness.errors.CohortError: a picture cannot be read.
             GenerationError: no memory is left, the model's numbers are NaN, or it wrote no words.
         """
+        return self.reports([study])[0]
+
+    def reports(self, studies: Sequence[Study]) -> list[Report]:
+        """Reports of several studies, decoded together; each one's time is that of them all.
+
+        Raises:
+            As `report`, for any one of them.
+        """
         began = time.perf_counter()
         with _memory_failures():
-            asked = self._asked(study)
-            written = self._written(study, asked)
-            with phase("formatting"):
-                report = structured_report(
-                    f"multimodal-{study.study_id}",
-                    written.text,
-                    asked.scores,
-                    self._loaded[0].config,
-                    lambda findings: self._boxes(study, asked, findings),
-                    written.notes,
-                )
+            asked = [self._asked(study) for study in studies]
+            written = self._written(studies, asked)
+            told = [self._told(*each) for each in zip(studies, asked, written, strict=True)]
         elapsed = (time.perf_counter() - began) * 1e3
         version = f"{self.path.name}-{self._digest[:12]}"
-        return report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
+        return [
+            report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
+            for report in told
+        ]
 
     def size(self) -> ModelSize:
         """From the weights file's header.
@@ -187,7 +203,7 @@ class MultimodalCandidate(Candidate):
         with _memory_failures():
             asked = self._asked(study)
             model, processor = self._loaded
-            written = self._written(study, asked)
+            (written,) = self._written([study], [asked])
             place = explain.place_of(processor, study)
             size = model.config.image_size
             found = explain.finding_maps(model, asked.images, asked.view_mask, FINDINGS, place.slot, method)
@@ -234,27 +250,45 @@ class MultimodalCandidate(Candidate):
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
         return _Asked(images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
 
-    def _written(self, study: Study, asked: _Asked) -> Written:
-        model, processor = self._loaded
-        seen = int(asked.view_mask.sum()) * model.config.grid**2
+    def _written(self, studies: Sequence[Study], asked: Sequence[_Asked]) -> list[Written]:
+        import torch
 
-        def generate(prompt: str) -> Generated:
-            """The best beam."""
+        model, processor = self._loaded
+
+        def generate(places: Sequence[int], prompts: Sequence[str]) -> list[Generated]:
+            """The best beam for each."""
+            chosen = [asked[place] for place in places]
             with phase("preprocessing"):
-                ids = processor.encode([prompt]).input_ids.to(model.device)
+                encoded = processor.encode(prompts)
             with phase("decoding"):
-                (answer,) = model.generate(
+                found: list[Generated] = model.generate(
                     None,
-                    ids,
-                    view_mask=asked.view_mask[None],
-                    vision_features=asked.features,
+                    encoded.input_ids.to(model.device),
+                    encoded.attention_mask.to(model.device),
+                    view_mask=torch.stack([each.view_mask for each in chosen]),
+                    vision_features=torch.cat([each.features for each in chosen]),
                     beams=self.beams,
                 )
-            found: Generated = answer
-            count_tokens(read=seen + ids.shape[1], written=len(found.tokens) + found.finished)
+            seen = sum(int(each.view_mask.sum()) for each in chosen) * model.config.grid**2
+            count_tokens(
+                read=seen + int(encoded.attention_mask.sum()),
+                written=sum(len(answer.tokens) + answer.finished for answer in found),
+            )
             return found
 
-        return write(processor, study, self.instruction, list(asked.scores.values()), generate)
+        scores = [list(each.scores.values()) for each in asked]
+        return write(processor, studies, self.instruction, scores, generate)
+
+    def _told(self, study: Study, asked: _Asked, written: Written) -> Report:
+        with phase("formatting"):
+            return structured_report(
+                f"multimodal-{study.study_id}",
+                written.text,
+                asked.scores,
+                self._loaded[0].config,
+                lambda findings: self._boxes(study, asked, findings),
+                written.notes,
+            )
 
     def _boxes(
         self,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from harness.annotators.rules import Mention, RulesLabeler
+from harness.candidates.base import phase
 from harness.candidates.multimodal.beams import Generated
 from harness.candidates.multimodal.processor import MultimodalProcessor
 from harness.candidates.multimodal.prompts import CUT, TEMPLATES, Instruction, by_region
@@ -46,12 +47,12 @@ class Written:
 
 def write(
     processor: MultimodalProcessor,
-    study: Study,
+    studies: Sequence[Study],
     instruction: Instruction,
-    probabilities: Sequence[float],
-    generate: Callable[[str], Generated],
-) -> Written:
-    """The text of a study.
+    probabilities: Sequence[Sequence[float]],
+    generate: Callable[[Sequence[int], Sequence[str]], Sequence[Generated]],
+) -> list[Written]:
+    """The texts of some studies.
 
     Where the prompt names what the head sees (`detections_in_prompt`) and the text, by the rules
     labeler, states less, the model is asked for the rest alone, briefly; see `completed`. A
@@ -59,35 +60,47 @@ def write(
 
     Args:
         processor: of the model.
-        study: any.
-        instruction: what is asked. A question is never asked twice.
-        probabilities: of the head, in CheXpert's order, (14,).
-        generate: the language model, from a prompt to its best answer.
+        studies: any.
+        instruction: what is asked of all. A question is never asked twice.
+        probabilities: of the head, in CheXpert's order, (n, 14).
+        generate: the language model, from some places in `studies` and a prompt for each to its best
+            answers.
 
     Raises:
-        CandidateError: the study has none of the model's views, or its prompt does not fit.
+        CandidateError: a study has none of the model's views, or its prompt does not fit.
     """
-    seen = processor.detected(probabilities)
-    prompt = processor.prompt(study, instruction, seen)
-    first = generate(prompt)
-    text = processor.decode(first.tokens)
-    answers = [Answer(prompt, first)]
-    notes = [] if first.finished else ["the text ends at the longest length allowed"]
-    if CUT in prompt:
-        notes.append("the indication was too long for the model and was cut")
-    missing = () if seen is None or instruction.question is not None else left_out(text, seen)
-    if missing:
-        prompt = processor.prompt(study, ALONE, missing)
-        second = generate(prompt)
-        text, added = completed(text, processor.decode(second.tokens), missing, instruction)
-        if added:
-            answers.append(Answer(prompt, second))
-        notes += [
-            f"{finding}: left out of the model's first text, asked for again"
-            for finding in added
-            if finding in CRITICAL
-        ]
-    return Written(text, tuple(answers), tuple(notes))
+    seen = [processor.detected(row) for row in probabilities]
+    every = range(len(studies))
+    with phase("preprocessing"):
+        prompts = [processor.prompt(studies[n], instruction, seen[n]) for n in every]
+    firsts = generate(every, prompts)
+    texts = [processor.decode(first.tokens) for first in firsts]
+    missing = [
+        () if named is None or instruction.question is not None else left_out(text, named)
+        for text, named in zip(texts, seen, strict=True)
+    ]
+    again = [n for n in every if missing[n]]
+    with phase("preprocessing"):
+        more = [processor.prompt(studies[n], ALONE, missing[n]) for n in again]
+    seconds = generate(again, more) if again else []
+    answered = dict(zip(again, map(Answer, more, seconds), strict=True))
+    written = []
+    for n in every:
+        text, answers = texts[n], [Answer(prompts[n], firsts[n])]
+        notes = [] if firsts[n].finished else ["the text ends at the longest length allowed"]
+        if CUT in prompts[n]:
+            notes.append("the indication was too long for the model and was cut")
+        if n in answered:
+            addition = processor.decode(answered[n].generated.tokens)
+            text, added = completed(text, addition, missing[n], instruction)
+            answers += [answered[n]] if added else []
+            notes += [
+                f"{finding}: left out of the model's first text, asked for again"
+                for finding in added
+                if finding in CRITICAL
+            ]
+        written.append(Written(text, tuple(answers), tuple(notes)))
+    return written
 
 
 def left_out(text: str, seen: Collection[Finding]) -> tuple[Finding, ...]:

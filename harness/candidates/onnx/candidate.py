@@ -12,7 +12,7 @@ import numpy as np
 from harness.annotators.lexicon import shipped_lexicon
 from harness.candidates.base import Candidate, ModelSize, count_tokens, phase
 from harness.candidates.multimodal.beams import Generated
-from harness.candidates.multimodal.prompts import Instruction
+from harness.candidates.multimodal.prompts import TEMPLATES, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
 from harness.candidates.multimodal.writing import write
 from harness.candidates.onnx.model import OnnxModel, vision_graph
@@ -59,6 +59,7 @@ class OnnxCandidate(Candidate):
     """
 
     name = "onnx"
+    templates = tuple(TEMPLATES)
 
     def __init__(
         self,
@@ -85,6 +86,17 @@ class OnnxCandidate(Candidate):
     def __getstate__(self) -> dict[str, Any]:
         """Workers load the graphs themselves."""
         return {**self.__dict__, "_model": None}
+
+    def with_template(self, template: str) -> OnnxCandidate:
+        """The same model, asked for another template; a question is not asked then.
+
+        Raises:
+            CandidateError: no such template.
+        """
+        instruction = Instruction(template, self.instruction.detail)
+        other = object.__new__(type(self))  # not a copy, which would leave the loaded weights behind
+        other.__dict__.update(self.__dict__, instruction=instruction)
+        return other
 
     def digest(self) -> str:
         """Over the package, the provider and precision it runs with, code and options.
@@ -159,16 +171,16 @@ class OnnxCandidate(Candidate):
                 scores = probabilities(logits)
             seen = int(counted.sum())
 
-            def generate(prompt: str) -> Generated:
+            def generate(_: Sequence[int], prompts: Sequence[str]) -> list[Generated]:
                 """The best beam."""
                 with phase("preprocessing"):
-                    ids = np.array([processor.prompt_ids(prompt)], dtype=np.int64)
+                    ids = np.array([processor.prompt_ids(prompt) for prompt in prompts], dtype=np.int64)
                 with phase("decoding"):
                     answer = model.generate(tokens, counted, ids, self.beams)
                 count_tokens(read=seen + ids.shape[1], written=len(answer.tokens) + answer.finished)
-                return answer
+                return [answer]
 
-            written = write(processor, study, self.instruction, scores, generate)
+            (written,) = write(processor, [study], self.instruction, [scores], generate)
         except Exception as error:  # onnxruntime has an exception class for each of its codes
             if isinstance(error, MemoryError) or "allocate" in str(error):
                 raise GenerationError("out of memory on this study; fewer beams need less") from None

@@ -35,9 +35,10 @@ def scripted(tokenizer, *texts, detections_in_prompt=True):
     processor = MultimodalProcessor(config, tokenizer)
     answers, prompts = iter(texts), []
 
-    def generate(prompt):
-        prompts.append(prompt)
-        return Generated(tuple(processor.ids(next(answers))), -1.0, True)
+    def generate(places, asked):
+        assert len(places) == len(asked)
+        prompts.extend(asked)
+        return [Generated(tuple(processor.ids(next(answers))), -1.0, True) for _ in asked]
 
     return processor, generate, prompts
 
@@ -49,7 +50,7 @@ def head(*findings):
 def test_what_the_head_sees_and_the_text_leaves_out_is_asked_for_alone(tokenizer, make_study):
     processor, generate, prompts = scripted(tokenizer, TEXT, MORE)
     seen = head(Finding.CARDIOMEGALY, Finding.PLEURAL_EFFUSION)
-    written = write(processor, make_study(View.PA), STANDARD, seen, generate)
+    (written,) = write(processor, [make_study(View.PA)], STANDARD, [seen], generate)
     assert "Detected: cardiomegaly, pleural effusion." in prompts[0]
     assert "Detected: pleural effusion." in prompts[1]
     assert "Name only what is abnormal." in prompts[1]
@@ -63,7 +64,7 @@ def test_what_the_head_sees_and_the_text_leaves_out_is_asked_for_alone(tokenizer
 
 def test_a_whole_text_is_asked_for_once(tokenizer, make_study):
     processor, generate, prompts = scripted(tokenizer, TEXT)
-    written = write(processor, make_study(View.PA), STANDARD, head(Finding.CARDIOMEGALY), generate)
+    (written,) = write(processor, [make_study(View.PA)], STANDARD, [head(Finding.CARDIOMEGALY)], generate)
     assert written.text == TEXT
     assert len(prompts) == 1
     assert not written.notes
@@ -74,13 +75,23 @@ def test_nothing_is_asked_twice_of(case, tokenizer, make_study):
     named = case == "a question"
     processor, generate, prompts = scripted(tokenizer, TEXT, detections_in_prompt=named)
     instruction = Instruction(question="Is there a fracture?") if named else STANDARD
-    assert write(processor, make_study(View.PA), instruction, head(*EFFUSION), generate).text == TEXT
+    (written,) = write(processor, [make_study(View.PA)], instruction, [head(*EFFUSION)], generate)
+    assert written.text == TEXT
     assert len(prompts) == 1
+
+
+def test_of_several_studies_only_those_that_lack_something_are_asked_again(tokenizer, make_study):
+    processor, generate, prompts = scripted(tokenizer, TEXT, TEXT, TEXT, MORE)
+    studies = [make_study(View.PA, seed=n) for n in range(3)]
+    rows = [head(Finding.CARDIOMEGALY), head(*EFFUSION), head()]
+    written = write(processor, studies, STANDARD, rows, generate)
+    assert [one.text == TEXT for one in written] == [True, False, True]
+    assert len(prompts) == 4
 
 
 def test_a_second_answer_without_the_finding_changes_nothing(tokenizer, make_study):
     processor, generate, prompts = scripted(tokenizer, TEXT, "Impression: No effusion.")
-    written = write(processor, make_study(View.PA), STANDARD, head(*EFFUSION), generate)
+    (written,) = write(processor, [make_study(View.PA)], STANDARD, [head(*EFFUSION)], generate)
     assert written.text == TEXT
     assert len(prompts) == 2
     assert len(written.answers) == 1
@@ -89,7 +100,8 @@ def test_a_second_answer_without_the_finding_changes_nothing(tokenizer, make_stu
 
 def test_a_text_without_words_stays_one(tokenizer, make_study):
     processor, generate, prompts = scripted(tokenizer, "")
-    assert write(processor, make_study(View.PA), STANDARD, head(*EFFUSION), generate).text == ""
+    (written,) = write(processor, [make_study(View.PA)], STANDARD, [head(*EFFUSION)], generate)
+    assert written.text == ""
     assert len(prompts) == 1
 
 
