@@ -20,7 +20,7 @@ def add(verbs: Any) -> None:
         "--candidate",
         required=True,
         metavar="KIND[:PATH]",
-        help="who is judged: template, template:VIT_DIRECTORY, predictions:FILE",
+        help="who is judged: template, multimodal:DIR, onnx:DIR, predictions:FILE, models:/NAME@ALIAS",
     )
     verb.add_argument(
         "--cohort",
