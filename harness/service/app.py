@@ -122,7 +122,7 @@ def build_app(service: Service, *, render: Render | None = None, token: str | No
 
     for kind in (Refusal, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, refused)
-    app.add_middleware(Door, metrics=service.metrics, token=token)  # type: ignore[arg-type]
+    app.add_middleware(Door, metrics=service.metrics, token=token)
     described(app, secured=token is not None)
     return app
 
