@@ -1,0 +1,1 @@
+"""A candidate behind its HTTP contract: `harness serve`."""
