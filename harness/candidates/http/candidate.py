@@ -18,8 +18,8 @@ from harness.candidates.http.client import (
     Client,
     Endpoint,
     LateError,
-    UnusableAnswerError,
     UnreachableError,
+    UnusableAnswerError,
 )
 from harness.candidates.http.requests import STUDY_ID, request_of
 from harness.digests import digest_file, digest_value
@@ -161,8 +161,9 @@ class HttpCandidate(Candidate):
 
         Raises:
             CandidateError: the service has no such study, or it cannot be asked for.
-            WrongStudyError, ChangedCandidateError, ServiceError: see there. LateError, UnreachableError, TooLargeError, UnusableAnswerError:
-                see `client`. pydantic.ValidationError: the answer is no report.
+            WrongStudyError, ChangedCandidateError, ServiceError: see there.
+            LateError, UnreachableError, TooLargeError, UnusableAnswerError: see `client`.
+            pydantic.ValidationError: the answer is no report.
         """
         self.prepare()
         request = request_of(study, self.report_template, self.confidence_threshold)

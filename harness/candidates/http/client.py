@@ -182,6 +182,8 @@ class Client:
         try:
             async with asyncio.timeout(self._deadline_s):
                 return await self._retried(method, path, content, headers, until)
+        except LateError:
+            raise
         except TimeoutError:
             raise LateError(f"no answer within {self._deadline_s:g} s") from None
 
