@@ -7,6 +7,7 @@ HarnessError
 ├── CandidateError    a candidate that cannot be loaded
 ├── TrainingError     a training configuration that cannot be used, or a training that went wrong
 ├── GenerationError   a report that a model could not write
+├── ServiceError      a service that cannot start, or an image that it does not get
 ├── PluginError       a plugin that is not there, or does not load
 ├── LedgerError       a run folder that is damaged, or of something else
 └── NotEvaluable      a question that this material cannot answer
@@ -55,6 +56,10 @@ class TrainingError(HarnessError):
 
 class GenerationError(HarnessError):
     """A report that a model could not write: its study is a failed, scored row; the run goes on."""
+
+
+class ServiceError(HarnessError):
+    """A service that cannot start as it was asked to, or an image that it does not get."""
 
 
 class PluginError(HarnessError):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
     """Grey values in [0, 1], shape (size, size); aspect kept, the shorter side padded with black.
 
+    DICOM files are read as `harness.deployment.pictures.dicom_image` reads them.
+
     Raises:
         CohortError: the file is missing, truncated or not a picture, has a side of one pixel (or of
             none, once scaled), or holds values that are no numbers.
@@ -25,7 +27,7 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
     # The PDF engine sets this for the whole process; a picture cut short must not pass as grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        with Pillow.open(path) as picture:
+        with _opened(path) as picture:
             # A 16-bit picture must be scaled, not clipped, on its way to grey values.
             deep = picture.mode.startswith(("I", "F"))
             left, top, right, bottom = content_box(*picture.size, size)
@@ -51,6 +53,17 @@ def read_pixels(path: Path, size: int) -> NDArray[np.float32]:
     scale = 65535.0 if deep and values.max(initial=0) > 255 else 255.0
     grey01: NDArray[np.float32] = np.clip(values / np.float32(scale), 0, 1, dtype=np.float32)
     return grey01
+
+
+def _opened(path: Path) -> Pillow.Image:
+    try:
+        return Pillow.open(path)
+    except UnidentifiedImageError:
+        from harness.deployment.pictures import dicom_image, is_dicom
+
+        if is_dicom(path):
+            return dicom_image(path)
+        raise
 
 
 def content_box(width: int, height: int, size: int) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Finds candidates, cohorts, annotators and measures by entry point, without importing them."""
+"""Finds candidates, cohorts, annotators, measures and sources by entry point, without importing them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from harness.errors import PluginError
 
-Kind = Literal["candidates", "cohorts", "annotators", "measures"]
+Kind = Literal["candidates", "cohorts", "annotators", "measures", "sources"]
 
 
 def installed(kind: Kind) -> dict[str, EntryPoint]:

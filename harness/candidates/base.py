@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+from harness.errors import CandidateError
 from harness.report import Report
 from harness.study import Study
 
@@ -18,6 +19,8 @@ class Candidate(ABC):
     """
 
     name: ClassVar[str]
+    templates: ClassVar[tuple[str, ...]] = ()
+    """The manners of reporting that `with_template` takes."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -36,3 +39,25 @@ class Candidate(ABC):
     @abstractmethod
     def report(self, study: Study) -> Report:
         """The report of one study. Anything raised here makes the study a failed, scored row."""
+
+    def reports(self, studies: Sequence[Study]) -> list[Report]:
+        """The reports of several studies, in order: the same as `report` would give one by one.
+
+        Override it where several at once take less time than one after the other. Anything raised
+        here makes the worker ask for each study alone.
+        """
+        return [self.report(study) for study in studies]
+
+    def with_template(self, template: str) -> Candidate:
+        """The same candidate, its loaded weights shared, reporting in one of `templates`.
+
+        Raises:
+            CandidateError: it has no such template.
+        """
+        known = ", ".join(self.templates) or "none"
+        raise CandidateError(f"candidate {self.name} has no template {template!r}; it has {known}")
+
+
+def takes_batches(candidate: Candidate) -> bool:
+    """Whether several studies at once take it less time than one after the other."""
+    return type(candidate).reports is not Candidate.reports

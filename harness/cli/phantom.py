@@ -9,7 +9,7 @@ from typing import Any
 
 def add(verbs: Any) -> None:
     """Adds the verb."""
-    verb = verbs.add_parser("phantom", help="generated data: a cohort, or a production stream")
+    verb = verbs.add_parser("phantom", help="generated data: a cohort, DICOM files, a production stream")
     inner = verb.add_subparsers(dest="what", metavar="WHAT", required=True)
     make = inner.add_parser(
         "make",
@@ -24,6 +24,15 @@ def add(verbs: Any) -> None:
         "--test-share", type=float, default=0.2, metavar="F", help="share of patients in the test split (0.2)"
     )
     make.set_defaults(act=act)
+    dicom = inner.add_parser(
+        "dicom",
+        help="write a cohort's pictures as DICOM files, for harness serve or a PACS",
+        description="Writes every picture of a phantom cohort as a DICOM file, its identifiers derived from "
+        "study and picture.",
+    )
+    dicom.add_argument("cohort", type=Path, metavar="DIR", help="what harness phantom make wrote")
+    dicom.add_argument("--out", type=Path, required=True, metavar="DIR")
+    dicom.set_defaults(act=act_dicom)
     stream = inner.add_parser(
         "stream",
         help="simulate production with a planted event, for harness monitor",
@@ -60,6 +69,16 @@ def act(options: argparse.Namespace) -> int:
             progress=lambda done: show("drawing phantoms", done, options.studies),
         )
     print(f"{options.out}: {options.studies:,} studies, seed {options.seed}")
+    return 0
+
+
+def act_dicom(options: argparse.Namespace) -> int:
+    """Writes DICOM files."""
+    from harness.cohorts.phantom import PhantomCohort
+    from harness.phantom.dicom import write_dicom
+
+    count = write_dicom(PhantomCohort(options.cohort, split=None, views="all"), options.out)
+    print(f"{options.out}: {count:,} DICOM files")
     return 0
 
 

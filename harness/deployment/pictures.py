@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from harness.errors import CohortError
 from harness.pixels import read_pixels
@@ -27,6 +27,7 @@ MOST: Final = 8192
 """Pixels along the longer side; no chest detector has more, and one study must not fill the memory."""
 _GREY_DEPTHS: Final = {"L": 8, "LA": 8, "RGB": 8, "RGBA": 8, "I": 16, "I;16": 16, "I;16B": 16, "I;16L": 16}
 _COLOURS: Final = ("RGB", "RGBA")
+_NEARLY_BLACK: Final = 1 / 256
 
 Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB"]
 
@@ -51,8 +52,8 @@ def check_picture(path: Path) -> Picture:
         CohortError: missing, no PNG, JPEG or DICOM file, smaller than `LEAST` or larger than `MOST`,
             or of a bit depth or photometric interpretation that a radiograph does not have.
     """
-    if _is_dicom(path):
-        return _checked_dicom(path, _read_dicom(path, pixels=False))
+    if is_dicom(path):
+        return check_header(path, read_header(path))
     try:
         with Pillow.open(path) as file:
             kind, mode, (width, height) = file.format, file.mode, file.size
@@ -73,18 +74,13 @@ def check_picture(path: Path) -> Picture:
 
 
 def read_picture(path: Path, size: int) -> NDArray[np.float32]:
-    """A picture that may enter, as grey values in [0, 1], shape (size, size).
-
-    PNG and JPEG as `harness.pixels.read_pixels` reads them. DICOM: rescaled and windowed by its own
-    lookup tables, MONOCHROME1 inverted, RGB to luminance; then padded with black to a square.
+    """A picture that may enter, as grey values in [0, 1], shape (size, size), as `read_pixels` reads it.
 
     Raises:
-        CohortError: as `check_picture`; truncated; or a value is not finite.
+        CohortError: as `check_picture` and `dicom_image`; truncated; or a value is not finite.
     """
-    picture = check_picture(path)
-    if picture.format != "DICOM":
-        return check_values(read_pixels(path, size), path)
-    return _padded(check_values(_dicom_values(path), path), size)
+    check_picture(path)
+    return check_values(read_pixels(path, size), path)
 
 
 def check_values(values: NDArray[Any], source: object = "picture") -> NDArray[np.float32]:
@@ -109,8 +105,8 @@ def _check_size(path: Path, width: int, height: int) -> None:
         raise CohortError(f"{path}: {width} x {height} pixels; at most {MOST} on each side are read")
 
 
-def _is_dicom(path: Path) -> bool:
-    """By its preamble, not its name."""
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by its preamble, not its name."""
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
@@ -118,18 +114,41 @@ def _is_dicom(path: Path) -> bool:
         return False
 
 
+def read_header(path: Path) -> Any:
+    """A DICOM file's data set, without its pixels.
+
+    Raises:
+        CohortError: not a readable DICOM file, or pydicom is not installed.
+    """
+    return _read_dicom(path, pixels=False)
+
+
 def _read_dicom(path: Path, pixels: bool) -> Any:
     try:
         import pydicom
+        from pydicom.filereader import read_file_meta_info
+        from pydicom.uid import DeflatedExplicitVRLittleEndian
     except ImportError:
         raise CohortError(f'{path}: DICOM needs pydicom; pip install "harness[dicom]"') from None
     try:
-        return pydicom.dcmread(path, stop_before_pixels=not pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's quote values of the file
+            # Inflating has no limit: a small file could fill the memory.
+            deflated = read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+            file = None if deflated else pydicom.dcmread(path, stop_before_pixels=not pixels)
     except Exception as error:  # the library raises many kinds on damaged files
         raise CohortError(f"{path}: not a readable DICOM file ({type(error).__name__})") from None
+    if file is None:
+        raise CohortError(f"{path}: a deflated DICOM file; send it uncompressed")
+    return file
 
 
-def _checked_dicom(path: Path, file: Any) -> Picture:
+def check_header(path: Path, file: Any) -> Picture:
+    """What a DICOM header says of its picture, if that may enter.
+
+    Raises:
+        CohortError: as `check_picture`.
+    """
     try:
         width, height, frames, allocated = (
             int(file.get(name) or other)
@@ -155,40 +174,86 @@ def _checked_dicom(path: Path, file: Any) -> Picture:
     return Picture("DICOM", width, height, 8 if allocated == 8 else 16, photometric)  # type: ignore[arg-type]
 
 
-def _dicom_values(path: Path) -> NDArray[np.float64]:
-    """Grey values in [0, 1], shape (rows, columns), bright where the body is dense."""
+def dicom_image(path: Path) -> Pillow.Image:
+    """A DICOM file's picture in 16 bits of grey, 0 to 65535, bright where the body is dense.
+
+    Rescaled and windowed by its own lookup tables (PS3.3, C.11), MONOCHROME1 inverted, RGB to luminance,
+    padding black. With a window the grey values are those of the window; without, the darkest pixel is
+    0 and the brightest 65535.
+
+    Raises:
+        CohortError: as `check_picture`; truncated; compressed in a way that no installed decoder reads;
+            a value is not finite; or nothing is to be seen on it.
+    """
     file = _read_dicom(path, pixels=True)
+    check_header(path, file)
+    _check_compression(path, file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom's quote values of the file
-            shown = _shown(file)
+            shown, low, high, padding = _shown(file)
     except Exception as error:
         raise CohortError(
-            f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated, or its "
-            "compression needs a pydicom plugin: fetch it again, or send it uncompressed"
+            f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated or damaged: fetch "
+            "it again"
         ) from None
-    if shown.ndim != 2 or not np.isfinite(shown).all():
+    if shown.ndim != 2 or not np.isfinite(shown).all() or not np.isfinite([low, high]).all():
         raise CohortError(f"{path}: a pixel is NaN or infinite; the file is damaged, fetch it again")
-    low, high = shown.min(), shown.max()
-    scaled = (shown - low) / (high - low) if high > low else np.zeros_like(shown)
-    return 1 - scaled if str(file.PhotometricInterpretation) == "MONOCHROME1" else scaled
+    if high <= low:
+        raise CohortError(f"{path}: all its pixels are alike; send the radiograph itself")
+    scaled = np.clip((shown - low) / (high - low), 0, 1)
+    if str(file.PhotometricInterpretation) == "MONOCHROME1":
+        scaled = 1 - scaled
+    if padding is not None:
+        scaled[padding] = 0
+    if scaled.max() <= _NEARLY_BLACK:
+        raise CohortError(f"{path}: its window shows nothing but black; send the radiograph itself")
+    return Pillow.fromarray(np.rint(scaled * 65535).astype(np.uint16))
 
 
-def _shown(file: Any) -> NDArray[np.float64]:
-    """What a viewer shows of a DICOM file, before inversion."""
+def _check_compression(path: Path, file: Any) -> None:
+    """A decoder must be there before the pixels are asked for, so that the reason can be told."""
+    from pydicom.pixels import get_decoder
+
+    syntax = file.file_meta.get("TransferSyntaxUID")
+    if syntax is None or not syntax.is_encapsulated:
+        return
+    try:
+        there = get_decoder(syntax).is_available
+    except NotImplementedError:
+        there = False
+    if not there:
+        raise CohortError(
+            f"{path}: compressed as {syntax.name}, for which no decoder is installed; send it "
+            "uncompressed, or pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+        )
+
+
+def _shown(file: Any) -> tuple[NDArray[np.float64], float, float, NDArray[np.bool_] | None]:
+    """What a viewer shows before inversion; the values of black and white; where there is padding."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut, convert_color_space
 
     values, photometric = file.pixel_array, str(file.PhotometricInterpretation)
-    if values.ndim == 2:
-        return np.asarray(apply_voi_lut(apply_modality_lut(values, file), file), dtype=np.float64)
-    if photometric != "RGB":
-        values = convert_color_space(values, photometric, "RGB")
-    # Luminance as ITU-R BT.601 has it, and as PNG and JPEG are converted.
-    grey: NDArray[np.float64] = values.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    return grey
+    if values.ndim != 2:
+        if photometric != "RGB":
+            values = convert_color_space(values, photometric, "RGB")
+        # Luminance as ITU-R BT.601 has it, and as PNG and JPEG are converted.
+        grey = values.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+        return grey, float(grey.min()), float(grey.max()), None
+    padding = _padding(values, file)
+    shown = np.asarray(apply_voi_lut(apply_modality_lut(values, file), file), dtype=np.float64)
+    if "WindowCenter" in file and "WindowWidth" in file and "VOILUTSequence" not in file:
+        low, high = apply_voi_lut(np.array([-1e12, 1e12]), file)
+        return shown, float(low), float(high), padding
+    seen = shown if padding is None or padding.all() else shown[~padding]
+    return shown, float(seen.min()), float(seen.max()), padding
 
 
-def _padded(values: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    grey = Pillow.fromarray(values)
-    padded = ImageOps.pad(grey, (size, size), method=Pillow.Resampling.BILINEAR, color=0)
-    return np.clip(np.asarray(padded, dtype=np.float32), 0, 1)
+def _padding(values: NDArray[Any], file: Any) -> NDArray[np.bool_] | None:
+    """Pixels outside the exposed field (PS3.3, C.7.5.1.1.2), if the file marks them."""
+    first = file.get("PixelPaddingValue")
+    if first is None:
+        return None
+    last = file.get("PixelPaddingRangeLimit", first)
+    marked: NDArray[np.bool_] = (values >= min(first, last)) & (values <= max(first, last))
+    return marked if marked.any() else None

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from harness.candidates.base import Candidate
-from harness.engines.worker import READY, serve
+from harness.engines.worker import READY, Batch, serve
 from harness.errors import CandidateError
 from harness.outcome import Outcome, Status
 from harness.report import Report
@@ -38,12 +38,12 @@ def run_local(
     Raises:
         CandidateError: the candidate cannot be prepared at all.
     """
-    pool = [_Worker(candidate) for _ in range(max(1, workers))]
+    pool = [Worker(candidate) for _ in range(max(1, workers))]
     waiting = iter(studies)
     try:
         for worker in pool:
             worker.start(start_timeout_s)
-        idle, busy = list(pool), dict[Connection, _Worker]()
+        idle, busy = list(pool), dict[Connection, Worker]()
         while True:
             while idle:
                 study = next(waiting, None)
@@ -75,7 +75,9 @@ def run_local(
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
+class Worker:
+    """A process that holds a candidate and answers one study, or one batch, after another."""
+
     candidate: Candidate
     process: SpawnProcess = field(init=False)
     connection: Connection = field(init=False)
@@ -84,6 +86,11 @@ class _Worker:
     deadline: float = float("inf")
 
     def start(self, limit_s: float) -> None:
+        """Starts the process and waits until the candidate is loaded.
+
+        Raises:
+            CandidateError: it cannot be sent there, does not load, or not within the limit.
+        """
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(self.candidate, theirs), daemon=True)
         try:
@@ -111,6 +118,7 @@ class _Worker:
             raise CandidateError(f"candidate {self.candidate.name} does not load: {message}")
 
     def give(self, study: Study, timeout_s: float) -> bool:
+        """Hands a study over; False where the process is no more."""
         self.study_id = study.study_id
         self.began = time.monotonic()
         self.deadline = self.began + timeout_s
@@ -121,6 +129,7 @@ class _Worker:
         return True
 
     def take(self, late: bool) -> Outcome:
+        """What came of it."""
         elapsed = time.monotonic() - self.began
         if late:
             return Outcome(self.study_id, Status.LATE, None, "", elapsed)
@@ -133,11 +142,41 @@ class _Worker:
         report = Report.model_validate_json(answer) if answer else None
         return Outcome(self.study_id, Status(status), report, error, elapsed)
 
+    def ask(self, batch: Batch, timeout_s: float) -> list[Outcome]:
+        """Hands a batch over and waits for it: an outcome for each study, in order.
+
+        Where the whole batch is late, or the process died, no one can tell which study did it: each
+        outcome says so, and the worker must be restarted.
+        """
+        began = time.monotonic()
+
+        def all_of(status: Status, reason: str) -> list[Outcome]:
+            taken = time.monotonic() - began
+            return [Outcome(study.study_id, status, None, reason, taken) for study in batch.studies]
+
+        try:
+            self.connection.send(batch)
+            if not self.connection.poll(timeout_s):
+                return all_of(Status.LATE, "")
+            answers = self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return all_of(Status.DIED, f"exit code {self.process.exitcode}")
+        taken = time.monotonic() - began
+        return [
+            Outcome(
+                study.study_id, status, Report.model_validate_json(answer) if answer else None, error, taken
+            )
+            for study, (status, answer, error) in zip(batch.studies, answers, strict=True)
+        ]
+
     def restart(self, limit_s: float) -> None:
+        """Ends the process and starts another, as `start` does."""
         self.stop()
         self.start(limit_s)
 
     def stop(self) -> None:
+        """Ends the process, whatever it is at."""
         with contextlib.suppress(AttributeError, OSError):  # never started
             self.connection.close()
         if (process := getattr(self, "process", None)) is not None and process.pid:

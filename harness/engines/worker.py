@@ -5,18 +5,31 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Final
 
 from pydantic import ValidationError
 
-from harness.candidates.base import Candidate
+from harness.candidates.base import Candidate, takes_batches
 from harness.errors import CandidateError, HarnessError
 from harness.outcome import Status
 from harness.report import Report
 from harness.study import Study
 
 READY: Final = "ready"
+
+Answer = tuple[Status, str, str]
+"""Status, the report as JSON or "", the error's type and place or ""."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Studies that are asked for together."""
+
+    studies: tuple[Study, ...]
+    template: str | None = None
+    """A manner of reporting, see `Candidate.with_template`; None: the candidate's own."""
 
 
 def serve(candidate: Candidate, connection: Connection) -> None:
@@ -39,13 +52,28 @@ def serve(candidate: Candidate, connection: Connection) -> None:
     connection.send(READY)
     while True:
         try:
-            study: Study = connection.recv()
+            asked: Study | Batch = connection.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
-        connection.send(_answer(candidate, study))
+        if isinstance(asked, Batch):
+            connection.send(_answers(candidate, asked))
+        else:
+            connection.send(_answer(candidate, asked))
 
 
-def _answer(candidate: Candidate, study: Study) -> tuple[Status, str, str]:
+def _answers(candidate: Candidate, batch: Batch) -> list[Answer]:
+    chosen = candidate if batch.template is None else candidate.with_template(batch.template)
+    try:
+        if len(batch.studies) > 1 and takes_batches(chosen):
+            reports = chosen.reports(batch.studies)
+            if len(reports) == len(batch.studies):
+                return [_written(report) for report in reports]
+    except Exception:  # noqa: S110 - it is told of the study that raises it when that is asked for alone
+        pass
+    return [_answer(chosen, study) for study in batch.studies]
+
+
+def _answer(candidate: Candidate, study: Study) -> Answer:
     try:
         report = candidate.report(study)
     except ValidationError as error:
@@ -56,6 +84,10 @@ def _answer(candidate: Candidate, study: Study) -> tuple[Status, str, str]:
         return Status.LATE, "", f"{type(error).__name__} at {_place(error)}"
     except Exception as error:
         return Status.RAISED, "", f"{type(error).__name__} at {_place(error)}"
+    return _written(report)
+
+
+def _written(report: Report) -> Answer:
     if not isinstance(report, Report):
         return Status.INVALID, "", f"answered {type(report).__name__}, not Report"
     if not report.text.strip():

@@ -9,14 +9,15 @@
 | 401 | no bearer token, or not the right one (`WWW-Authenticate: Bearer`) | no |
 | 404 | the image source has no such image | no |
 | 406 | `Accept` names nothing that is served | no |
+| 408 | the body did not come in time | yes |
 | 413 | the body is longer than the service reads | no |
 | 415 | the body is not `application/json` | no |
 | 422 | a field, an image or a template that cannot be used, or an idempotency key of another request | no |
 | 429 | the queue is full; wait `Retry-After` seconds | yes |
 | 500 | the candidate was asked and gave no report: raised, empty, invalid, died | no: it is the answer |
 | 502 | the image source cannot be reached or answers nonsense | yes |
-| 503 | starting, or shutting down; wait `Retry-After` seconds | yes |
-| 504 | the candidate was asked and was late, or the request waited too long for its turn | no |
+| 503 | shutting down, no worker is up, or its turn did not come in time; wait `Retry-After` seconds | yes |
+| 504 | the candidate was asked and was late | no: it is the answer |
 
 Every status but 200 is a `Problem` as `application/problem+json` (RFC 9457). Neither it nor any log
 quotes what was sent.
@@ -42,7 +43,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.report import Fraction
 from harness.study import Sex, View
@@ -102,6 +103,12 @@ class ReportRequest(_Part):
     """Listed findings of lower confidence are left out of the answer. The text stays as it is; where it
     states one that was left out, or that is critical, the report requires a radiologist's review."""
 
+    @model_validator(mode="after")
+    def _no_instance_twice(self) -> ReportRequest:
+        if len({image.instance_uid for image in self.images}) < len(self.images):
+            raise ValueError("an instance stands twice in images")
+        return self
+
 
 class FieldProblem(BaseModel):
     """What is wrong with one field; never its value."""
@@ -125,11 +132,12 @@ class Problem(BaseModel):
 class Health(BaseModel):
     """How the service is, and who answers."""
 
-    status: Literal["ready", "starting", "stopping", "failed"]
+    status: Literal["ready", "stopping", "failed"]
+    """failed: no worker is up; one is being started again."""
     candidate: str
     """The candidate's name, such as multimodal."""
     candidate_digest: str
-    """SHA-256 (hex) over everything that decides what it writes; "" until it is known."""
+    """SHA-256 (hex) over everything that decides what it writes."""
     harness: str
     """Version."""
     report_templates: list[str] = []

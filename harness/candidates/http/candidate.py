@@ -40,7 +40,7 @@ class ChangedCandidateError(GenerationError):
     """An answer of another model than the one that the run is of."""
 
 
-class ServiceError(GenerationError):
+class RefusedError(GenerationError):
     """The service refused the question, or its candidate gave no report."""
 
 
@@ -161,7 +161,7 @@ class HttpCandidate(Candidate):
 
         Raises:
             CandidateError: the service has no such study, or it cannot be asked for.
-            WrongStudyError, ChangedCandidateError, ServiceError: see there.
+            WrongStudyError, ChangedCandidateError, RefusedError: see there.
             LateError, UnreachableError, TooLargeError, UnusableAnswerError: see `client`.
             pydantic.ValidationError: the answer is no report.
         """
@@ -182,7 +182,7 @@ class HttpCandidate(Candidate):
         if answer.status == 404:
             raise CandidateError("the service has no such study")
         if answer.status != 200:
-            raise ServiceError(f"status {answer.status}")
+            raise RefusedError(f"status {answer.status}")
         if answer.headers.get("x-study-id") != study.study_id:
             raise WrongStudyError("the answer is not of this study, or does not say of which it is")
         if answer.headers.get("x-candidate") != self._served:

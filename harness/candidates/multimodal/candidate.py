@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.annotators.lexicon import shipped_lexicon
 from harness.candidates.base import Candidate
-from harness.candidates.multimodal.prompts import CUT, Instruction
+from harness.candidates.multimodal.prompts import CUT, TEMPLATES, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
 from harness.data_files import data_path
 from harness.digests import digest_file, digest_value
@@ -30,6 +30,7 @@ _PACKAGE: Final = Path(__file__).parents[2]
 _CODE: Final = (
     "candidates/multimodal/*.py",
     *(f"annotators/{name}.py" for name in ("attributes", "lexicon", "phrases", "rules", "scopes")),
+    "deployment/pictures.py",
     "pixels.py",
     "report.py",
 )
@@ -67,6 +68,7 @@ class MultimodalCandidate(Candidate):
     """
 
     name = "multimodal"
+    templates = tuple(TEMPLATES)
 
     def __init__(
         self,
@@ -92,6 +94,17 @@ class MultimodalCandidate(Candidate):
     def __getstate__(self) -> dict[str, Any]:
         """Workers load the weights themselves."""
         return {**self.__dict__, "_loaded": None, "_digest": ""}
+
+    def with_template(self, template: str) -> MultimodalCandidate:
+        """The same model, asked for another template; a question is not asked then.
+
+        Raises:
+            CandidateError: no such template.
+        """
+        instruction = Instruction(template, self.instruction.detail)
+        other = object.__new__(type(self))  # not a copy, which would leave the loaded weights behind
+        other.__dict__.update(self.__dict__, instruction=instruction)
+        return other
 
     def digest(self) -> str:
         """Over weights, configuration, tokenizer, code and options.
@@ -147,25 +160,25 @@ class MultimodalCandidate(Candidate):
             harness.errors.CohortError: a picture cannot be read.
             GenerationError: no memory is left, the model's numbers are NaN, or it wrote no words.
         """
+        return self.reports([study])[0]
+
+    def reports(self, studies: Sequence[Study]) -> list[Report]:
+        """Reports of several studies, decoded together; each one's time is that of them all.
+
+        Raises:
+            As `report`, for any one of them.
+        """
         began = time.perf_counter()
         with _memory_failures():
-            asked = self._asked(study)
-            model, processor = self._loaded
-            answer = self._answer(asked)
-            notes = [] if answer.finished else ["the text ends at the longest length allowed"]
-            if CUT in asked.prompt:
-                notes.append("the indication was too long for the model and was cut")
-            report = structured_report(
-                f"multimodal-{study.study_id}",
-                processor.decode(answer.tokens),
-                asked.scores,
-                model.config,
-                lambda findings: self._boxes(study, asked, findings),
-                notes,
-            )
+            asked = [self._asked(study) for study in studies]
+            answers = self._answers(asked)
+            told = [self._told(*each) for each in zip(studies, asked, answers, strict=True)]
         elapsed = (time.perf_counter() - began) * 1e3
         version = f"{self.path.name}-{self._digest[:12]}"
-        return report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
+        return [
+            report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
+            for report in told
+        ]
 
     def explain(self, study: Study, method: Method = "gradient") -> Explanation:
         """Where the model looked for each of the 14 findings and for each sentence of its text.
@@ -182,7 +195,7 @@ class MultimodalCandidate(Candidate):
         with _memory_failures():
             asked = self._asked(study)
             model, processor = self._loaded
-            answer = self._answer(asked)
+            (answer,) = self._answers([asked])
             place = explain.place_of(processor, study)
             size = model.config.image_size
             found = explain.finding_maps(model, asked.images, asked.view_mask, FINDINGS, place.slot, method)
@@ -222,18 +235,35 @@ class MultimodalCandidate(Candidate):
         ids = processor.encode([prompt]).input_ids.to(model.device)
         return _Asked(prompt, ids, images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
 
-    def _answer(self, asked: _Asked) -> Generated:
-        """The best beam."""
-        model, _ = self._loaded
-        (answer,) = model.generate(
+    def _answers(self, asked: Sequence[_Asked]) -> list[Generated]:
+        """The best beam for each."""
+        import torch
+
+        model, processor = self._loaded
+        encoded = processor.encode([each.prompt for each in asked])
+        found: list[Generated] = model.generate(
             None,
-            asked.ids,
-            view_mask=asked.view_mask[None],
-            vision_features=asked.features,
+            encoded.input_ids.to(model.device),
+            encoded.attention_mask.to(model.device),
+            view_mask=torch.stack([each.view_mask for each in asked]),
+            vision_features=torch.cat([each.features for each in asked]),
             beams=self.beams,
         )
-        found: Generated = answer
         return found
+
+    def _told(self, study: Study, asked: _Asked, answer: Generated) -> Report:
+        model, processor = self._loaded
+        notes = [] if answer.finished else ["the text ends at the longest length allowed"]
+        if CUT in asked.prompt:
+            notes.append("the indication was too long for the model and was cut")
+        return structured_report(
+            f"multimodal-{study.study_id}",
+            processor.decode(answer.tokens),
+            asked.scores,
+            model.config,
+            lambda findings: self._boxes(study, asked, findings),
+            notes,
+        )
 
     def _boxes(
         self,

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.annotators.lexicon import shipped_lexicon
 from harness.candidates.base import Candidate
-from harness.candidates.multimodal.prompts import CUT, Instruction
+from harness.candidates.multimodal.prompts import CUT, TEMPLATES, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
 from harness.candidates.onnx.model import OnnxModel, vision_graph
 from harness.candidates.onnx.sessions import choose_provider
@@ -56,6 +56,7 @@ class OnnxCandidate(Candidate):
     """
 
     name = "onnx"
+    templates = tuple(TEMPLATES)
 
     def __init__(
         self,
@@ -82,6 +83,17 @@ class OnnxCandidate(Candidate):
     def __getstate__(self) -> dict[str, Any]:
         """Workers load the graphs themselves."""
         return {**self.__dict__, "_model": None}
+
+    def with_template(self, template: str) -> OnnxCandidate:
+        """The same model, asked for another template; a question is not asked then.
+
+        Raises:
+            CandidateError: no such template.
+        """
+        instruction = Instruction(template, self.instruction.detail)
+        other = object.__new__(type(self))  # not a copy, which would leave the loaded weights behind
+        other.__dict__.update(self.__dict__, instruction=instruction)
+        return other
 
     def digest(self) -> str:
         """Over the package, the provider and precision it runs with, code and options.

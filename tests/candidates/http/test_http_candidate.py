@@ -11,6 +11,9 @@ from harness.outcome import Status
 from harness.report import Report
 from harness.study import Context, Image, Sex, Study, View
 
+NAME = "HARNESS_TEST_TOKEN"
+SECRET = "s3cret-s3cret-s3cret"
+
 
 @pytest.fixture(scope="module")
 def picture(tmp_path_factory):
@@ -45,7 +48,7 @@ def test_each_fault_is_a_failed_study_and_the_others_go_on(service, picture):
         "no-candidate": (Status.RAISED, "ChangedCandidateError"),
         "good": (Status.OK, ""),
         "other-version": (Status.RAISED, "ChangedCandidateError"),
-        "error": (Status.RAISED, "ServiceError"),
+        "error": (Status.RAISED, "RefusedError"),
         "candidate-late": (Status.LATE, "LateError"),
         "unknown": (Status.MISSING, "CandidateError"),
         "half": (Status.RAISED, "UnreachableError"),
@@ -150,17 +153,17 @@ def test_no_service_is_told_with_the_remedy():
 
 
 def test_the_token_comes_from_the_environment_only(monkeypatch, picture):
-    with FaultyService(token="s3cret") as service:
+    with FaultyService(token=SECRET) as service:
         with pytest.raises(CandidateError, match=r"needs a token: token_env=NAME"):
             ready(service)
-        monkeypatch.setenv("HARNESS_TEST_TOKEN", "wrong")
+        monkeypatch.setenv(NAME, "wrong")
         with pytest.raises(CandidateError, match="does not know the token") as caught:
-            ready(service, token_env="HARNESS_TEST_TOKEN")
+            ready(service, token_env=NAME)
         assert "wrong" not in str(caught.value)
-        monkeypatch.setenv("HARNESS_TEST_TOKEN", "s3cret")
-        candidate = ready(service, token_env="HARNESS_TEST_TOKEN")
+        monkeypatch.setenv(NAME, SECRET)
+        candidate = ready(service, token_env=NAME)
         assert outcomes(candidate, picture, "good")["good"].status is Status.OK
-        assert "s3cret" not in json.dumps(candidate.__getstate__(), default=repr)
+        assert SECRET not in json.dumps(candidate.__getstate__(), default=repr)
 
 
 @pytest.mark.parametrize(

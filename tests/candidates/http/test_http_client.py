@@ -21,6 +21,8 @@ from harness.candidates.http.client import (
 )
 from harness.errors import CandidateError
 
+NAME = "HARNESS_TEST_TOKEN"
+
 
 @pytest.fixture(scope="module")
 def service():
@@ -133,18 +135,18 @@ def test_an_url_that_cannot_be_used_is_refused(url, what):
 
 def test_a_token_does_not_travel_in_the_open():
     with pytest.raises(CandidateError, match="over https only"):
-        Endpoint("http://hospital.example", token_env="TOKEN")
-    assert Endpoint("https://hospital.example", token_env="TOKEN").token_env == "TOKEN"
-    assert Endpoint("http://[::1]:80", token_env="TOKEN").token_env == "TOKEN"
+        Endpoint("http://hospital.example", token_env=NAME)
+    assert Endpoint("https://hospital.example", token_env=NAME).token_env == NAME
+    assert Endpoint("http://[::1]:80", token_env=NAME).token_env == NAME
 
 
 @pytest.mark.parametrize("value", [None, "", "two words", "bad\nline", "ümlaut"])
 def test_a_token_that_is_none_is_refused_and_not_shown(monkeypatch, value):
-    monkeypatch.delenv("HARNESS_TEST_TOKEN", raising=False)
+    monkeypatch.delenv(NAME, raising=False)
     if value is not None:
-        monkeypatch.setenv("HARNESS_TEST_TOKEN", value)
-    with pytest.raises(CandidateError, match="HARNESS_TEST_TOKEN") as caught:
-        Endpoint("https://host", token_env="HARNESS_TEST_TOKEN").token()
+        monkeypatch.setenv(NAME, value)
+    with pytest.raises(CandidateError, match=NAME) as caught:
+        Endpoint("https://host", token_env=NAME).token()
     assert not value or value not in str(caught.value)
 
 

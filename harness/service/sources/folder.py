@@ -1,0 +1,94 @@
+"""A local folder of DICOM files, found by their unique identifiers and not by their names."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Final
+
+from harness.errors import ServiceError
+from harness.service.contract import ImageReference
+from harness.service.sources.base import ImageMissing, ImageSource, SourceFailure
+
+MOST_BYTES: Final = 256 * 2**20
+"""Of one file."""
+_AGAIN_S: Final = 2.0
+"""Between two looks for new files, however often something is not found."""
+
+
+class FolderSource(ImageSource):
+    """DICOM files under a folder, whatever their names. New ones are found when they are asked for.
+
+    Links are not followed. A file that is no DICOM, or longer than `MOST_BYTES`, is not there. An
+    instance that two files claim to be is refused.
+
+    Args:
+        place: the folder.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._root = Path(place)
+        self._found: dict[str, list[Path]] = {}
+        self._known: dict[str, tuple[int, int]] = {}
+        self._looked = float("-inf")
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Reads the header of every file.
+
+        Raises:
+            ServiceError: no such folder, no DICOM file in it, or pydicom is not installed.
+        """
+        try:
+            import pydicom  # noqa: F401
+        except ImportError:
+            raise ServiceError('DICOM needs pydicom; pip install "harness[service]"') from None
+        if not self._root.is_dir():
+            raise ServiceError(f"{self._root}: no such folder; name one of DICOM files")
+        self._look()
+        if not self._found:
+            raise ServiceError(f"{self._root}: holds no DICOM file; make some with harness phantom dicom")
+
+    def fetch(self, study_id: str, image: ImageReference, folder: Path) -> Path:
+        """The file itself."""
+        with self._lock:
+            paths = self._found.get(image.instance_uid, [])
+            if not paths and time.monotonic() - self._looked > _AGAIN_S:
+                self._look()
+                paths = self._found.get(image.instance_uid, [])
+        if not paths:
+            raise ImageMissing("the folder holds no file of this instance")
+        if len(paths) > 1:
+            raise SourceFailure("several files claim to be this instance; remove all but the right one")
+        return paths[0]
+
+    def _look(self) -> None:
+        from pydicom import dcmread
+
+        for parent, _, names in os.walk(self._root):
+            for name in names:
+                path = Path(parent, name)
+                try:
+                    told = path.lstat()
+                except OSError:
+                    continue
+                mark = (told.st_mtime_ns, told.st_size)
+                if self._known.get(str(path)) == mark or path.is_symlink() or told.st_size > MOST_BYTES:
+                    continue
+                if str(path) in self._known:  # it changed: what it was is no more
+                    self._found = {
+                        uid: [other for other in paths if other != path] for uid, paths in self._found.items()
+                    }
+                self._known[str(path)] = mark
+                try:
+                    with warnings.catch_warnings():
+                        warnings.simplefilter("ignore")  # pydicom's quote values of the file
+                        header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+                        uid = str(header.SOPInstanceUID)
+                except Exception:  # noqa: S112 - the library raises many kinds on what is no DICOM
+                    continue
+                self._found.setdefault(uid, []).append(path)
+        self._looked = time.monotonic()
