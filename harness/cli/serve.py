@@ -57,6 +57,7 @@ def add(verbs: Any) -> None:
 def act(options: argparse.Namespace) -> int:
     """Serves until it is told to end."""
     import logging
+    import signal
     import sys
 
     from harness.candidates import open_candidate
@@ -86,6 +87,8 @@ def act(options: argparse.Namespace) -> int:
         timeout_s=options.timeout,
         queue=options.queue,
     )
+    # Until the server has its own way of ending, the workers must not outlive this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         service.start()
         app = build_app(service, render=render, token=address.token)
