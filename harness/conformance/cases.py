@@ -271,7 +271,7 @@ def _wrong() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "report_template", {"report_template": 7}
     yield "confidence_threshold", {"confidence_threshold": 1.5}
     yield "confidence_threshold", {"confidence_threshold": SENTINEL}
-    yield "patient", {"patient": SENTINEL}
+    yield "", {SENTINEL: SENTINEL}  # an unknown field's name is what was sent, and not to be quoted either
 
 
 CASES: Final[Mapping[str, Case]] = MappingProxyType(

@@ -12,7 +12,7 @@ from harness.report import Report
 from harness.study import Context, Image, Sex, Study, View
 
 NAME = "HARNESS_TEST_TOKEN"
-SECRET = "s3cret-s3cret-s3cret"
+SECRET = "s3cret" * 4
 
 
 @pytest.fixture(scope="module")
