@@ -71,7 +71,10 @@ def act(options: argparse.Namespace) -> int:
         options.tls_client_ca,
     )  # fmt: skip
     address.check()
-    from harness.service.app import build_app
+    try:
+        from harness.service.app import build_app
+    except ImportError as error:
+        raise ServiceError(f'serving needs {error.name}; pip install "harness[service]"') from None
     from harness.service.service import Service
     from harness.service.sources import open_source
     from harness.service.text import text_renderer

@@ -1,4 +1,7 @@
-"""The contract over HTTP: a FastAPI application around a `Service`."""
+"""The contract over HTTP: a FastAPI application around a `Service`.
+
+FastAPI reads annotations by their names in this module, so it is imported here and not later.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
+from fastapi import FastAPI, Header, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
 from harness import __version__
-from harness.errors import ServiceError
 from harness.service.contract import (
     IDEMPOTENCY_KEY,
     PATH,
@@ -28,9 +33,6 @@ from harness.service.refusals import Refusal
 from harness.service.service import Answered, Service
 from harness.service.text import Render, text_renderer
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
-
 MOST_BODY: Final = 2**20
 """Bytes of a request."""
 BODY_S: Final = 10.0
@@ -46,16 +48,7 @@ def build_app(service: Service, *, render: Render | None = None, token: str | No
         service: who answers.
         render: of text; the template that comes with the package where left out.
         token: the bearer token; None: none is asked for.
-
-    Raises:
-        ServiceError: FastAPI is not installed.
     """
-    try:
-        from fastapi import FastAPI, Header, Path, Query, Request, Response
-        from fastapi.exceptions import RequestValidationError
-        from starlette.exceptions import HTTPException
-    except ImportError:
-        raise ServiceError('serving needs FastAPI; pip install "harness[service]"') from None
     rendered = render or text_renderer()
     remembered: Remembered[Answered] = Remembered()
 
@@ -127,29 +120,35 @@ def build_app(service: Service, *, render: Render | None = None, token: str | No
     app.add_api_route("/readyz", readyz, response_model=Health)
     app.add_api_route("/metrics", metrics, response_model=None)
 
-    class Refused(Response):
-        def __init__(self, refusal: Refusal) -> None:
-            super().__init__(status_code=refusal.status)
-            self._refusal = refusal
-
-        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await send_refusal(self._refusal, send)
-
-    def refused(request: Request, error: Exception) -> Response:
-        if isinstance(error, Refusal):
-            return Refused(error)
-        if isinstance(error, RequestValidationError):
-            return Refused(invalid(error.errors()))
-        if isinstance(error, HTTPException) and error.status_code == 405:
-            allowed = (error.headers or {}).get("Allow", "GET")
-            return Refused(Refusal("method-not-allowed", f"this path takes {allowed}"))
-        return Refused(Refusal("not-found", "see /openapi.json for what there is"))
-
     for kind in (Refusal, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, refused)
     app.add_middleware(Door, metrics=service.metrics, token=token)  # type: ignore[arg-type]
     described(app, secured=token is not None)
     return app
+
+
+class Refused(Response):
+    """A refusal as a response."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(status_code=refusal.status)
+        self._refusal = refusal
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Sends it."""
+        await send_refusal(self._refusal, send)
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """Whatever a route raised, as the contract has it."""
+    if isinstance(error, Refusal):
+        return Refused(error)
+    if isinstance(error, RequestValidationError):
+        return Refused(invalid(error.errors()))
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "GET")
+        return Refused(Refusal("method-not-allowed", f"this path takes {allowed}"))
+    return Refused(Refusal("not-found", "see /openapi.json for what there is"))
 
 
 def accepted(header: str) -> str:

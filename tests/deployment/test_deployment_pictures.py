@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from harness.deployment.pictures import LEAST, MOST, check_picture, check_values, read_picture
+from harness.deployment.pictures import LEAST, MOST, check_picture, check_values, dicom_image, read_picture
 from harness.errors import CohortError
 from harness.pixels import read_pixels
 
@@ -177,3 +177,65 @@ def test_nan_in_a_dicom_rescale(tmp_path):
     path = dicom(tmp_path / "x.dcm", RAMP.astype(np.uint8), RescaleSlope="1e400", RescaleIntercept="0")
     with pytest.raises(CohortError, match=r"NaN or infinite|cannot be read"):
         read_picture(path, 32)
+
+
+def test_dicom_is_read_like_any_picture(tmp_path):
+    """What a candidate reads in process is bit for bit what a service hands its own as PNG."""
+    twelve = np.rint(RAMP / 255 * 4095).astype(np.uint16)
+    path = dicom(tmp_path / "12", twelve, "MONOCHROME1", bits=12, WindowCenter=2000, WindowWidth=3000)
+    dicom_image(path).save(tmp_path / "12.png")
+    assert np.array_equal(read_pixels(path, 32), read_pixels(tmp_path / "12.png", 32))
+    assert np.array_equal(read_pixels(path, 32), read_picture(path, 32))
+
+
+def test_a_window_and_not_the_pixels_decides_what_is_black_and_white(tmp_path):
+    values = np.linspace(1000, 2000, 64 * 64).reshape(64, 64).astype(np.uint16)
+    path = dicom(tmp_path / "x", values, bits=12, WindowCenter=2048, WindowWidth=4096)
+    shown = np.asarray(dicom_image(path)) / 65535
+    assert shown.min() == pytest.approx(1000 / 4095, abs=1e-3)
+    assert shown.max() == pytest.approx(2000 / 4095, abs=1e-3)
+    stretched = np.asarray(dicom_image(dicom(tmp_path / "y", values, bits=12)))
+    assert (stretched.min(), stretched.max()) == (0, 65535)
+
+
+def test_padding_is_black_and_stretches_nothing(tmp_path):
+    values = np.full((64, 64), 2000, dtype=np.uint16)
+    values[:, :32] = 1000
+    values[:8] = 4095
+    for photometric, wanted in (("MONOCHROME2", (0, 65535)), ("MONOCHROME1", (65535, 0))):
+        path = dicom(tmp_path / photometric, values, photometric, bits=12, PixelPaddingValue=4095)
+        shown = np.asarray(dicom_image(path))
+        assert (shown[:8] == 0).all()
+        assert (shown[8:, :32] == wanted[0]).all()
+        assert (shown[8:, 32:] == wanted[1]).all()
+
+
+def test_pictures_with_nothing_on_them(tmp_path):
+    blank = dicom(tmp_path / "blank", np.full((64, 64), 7, dtype=np.uint16), bits=12)
+    with pytest.raises(CohortError, match="all its pixels are alike"):
+        read_pixels(blank, 32)
+    black = dicom(tmp_path / "black", np.arange(4096).reshape(64, 64).astype(np.uint16) // 64, bits=12,
+                  WindowCenter=60000, WindowWidth=10)  # fmt: skip
+    with pytest.raises(CohortError, match="nothing but black"):
+        read_pixels(black, 32)
+
+
+def test_compressions(tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless
+
+    plain = dicom(tmp_path / "plain", RAMP.astype(np.uint8))
+    file = pydicom.dcmread(plain)
+    file.SOPClassUID, file.SOPInstanceUID = file.file_meta.MediaStorageSOPClassUID, "1.2.3"
+    file.compress(RLELossless)
+    file.save_as(tmp_path / "rle")
+    assert np.array_equal(np.asarray(dicom_image(tmp_path / "rle")), np.asarray(dicom_image(plain)))
+    file.file_meta.TransferSyntaxUID = JPEGLSLossless
+    file.save_as(tmp_path / "jls")
+    with pytest.raises(CohortError, match=r"compressed as JPEG-LS Lossless.*no decoder|cannot be read"):
+        dicom_image(tmp_path / "jls")
+    file = pydicom.dcmread(plain)
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file.save_as(tmp_path / "deflated")
+    with pytest.raises(CohortError, match="deflated"):
+        check_picture(tmp_path / "deflated")
