@@ -10,6 +10,9 @@ HarnessError
 ├── ServiceError      a service that cannot start, or an image that it does not get
 ├── PluginError       a plugin that is not there, or does not load
 ├── LedgerError       a run folder that is damaged, or of something else
+├── RegistryError     a model registry that does not hold what was asked for
+│   ├── RegistryConflict      somebody else has moved the alias, or is moving it
+│   └── RegistryUnreachable   it does not answer
 └── NotEvaluable      a question that this material cannot answer
 """
 
@@ -68,6 +71,22 @@ class PluginError(HarnessError):
 
 class LedgerError(HarnessError):
     """A run folder that is damaged, incomplete, or holds another suite's run."""
+
+    exit_code = 3
+
+
+class RegistryError(HarnessError):
+    """A model registry that does not hold what was asked for, or refuses to do it."""
+
+
+class RegistryConflict(RegistryError):  # noqa: N818 - it is an answer, not a defect
+    """An alias that is not where the caller believed it to be, or that somebody is moving right now."""
+
+    exit_code = 3
+
+
+class RegistryUnreachable(RegistryError):  # noqa: N818 - it is a state, not a defect
+    """A registry that does not answer; the same command goes on when it does."""
 
     exit_code = 3
 

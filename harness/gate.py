@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from harness.errors import LedgerError
+from harness.latency.evidence import is_latency, judge_latency
 from harness.ledger import Ledger, write_atomically
+from harness.plain import difference
 from harness.report import CRITICAL
 from harness.run import conclude
 from harness.suite import read_suite
@@ -20,12 +21,14 @@ def judge(folder: Path) -> tuple[dict[str, Any], Verdict]:
     """The results and verdict of a run, after checking that they follow from its evidence.
 
     The log's chain, every part's digest and the ledger digest are checked; estimates and verdict
-    are worked out again from the integer rows.
+    are worked out again from the integer rows; of a latency run, from the raw times in its log.
 
     Raises:
         LedgerError: the run is incomplete, or something does not follow.
     """
     ledger = Ledger(folder)
+    if is_latency(ledger):
+        return judge_latency(ledger)
     results = ledger.results()
     if ledger.digest() != results["ledger"]:
         raise LedgerError(f"{folder}: the ledger digest does not follow from its parts")
@@ -41,21 +44,6 @@ def judge(folder: Path) -> tuple[dict[str, Any], Verdict]:
         if where := difference(results[part], again[part], part):
             raise LedgerError(f"{folder / 'results.json'}: {where} does not follow from the rows")
     return results, Verdict.from_json(results["verdict"])
-
-
-def difference(stated: Any, derived: Any, where: str) -> str:
-    """Where two plain values differ, "" if nowhere; real numbers may differ by rounding alone."""
-    if isinstance(stated, dict) and isinstance(derived, dict) and stated.keys() == derived.keys():
-        inner = ((f"{where}.{key}", stated[key], derived[key]) for key in stated)
-    elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
-        inner = (
-            (f"{where}[{k}]", one, two) for k, (one, two) in enumerate(zip(stated, derived, strict=True))
-        )
-    elif isinstance(stated, float) and isinstance(derived, float):
-        return "" if math.isclose(stated, derived, rel_tol=1e-9, abs_tol=1e-12) else where
-    else:
-        return "" if stated == derived and type(stated) is type(derived) else where
-    return next((found for name, one, two in inner if (found := difference(one, two, name))), "")
 
 
 def write_summaries(out: Path, results: dict[str, Any], verdict: Verdict) -> list[Path]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 from harness.report import Report
 
@@ -39,3 +42,5 @@ class Outcome:
     words of a report."""
     latency_s: float
     """Wall time from handing the study over to having the answer, on a monotonic clock."""
+    account: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """What the worker tells of it: seconds of each phase, tokens, peak memory; no words of a report."""

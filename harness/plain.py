@@ -1,4 +1,4 @@
-"""Dataclasses as plain JSON values."""
+"""Dataclasses as plain JSON values, and where two such values differ."""
 
 from __future__ import annotations
 
@@ -22,3 +22,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def difference(stated: Any, derived: Any, where: str) -> str:
+    """Where two plain values differ, "" if nowhere; real numbers may differ by rounding alone."""
+    if isinstance(stated, dict) and isinstance(derived, dict) and stated.keys() == derived.keys():
+        inner = ((f"{where}.{key}", stated[key], derived[key]) for key in stated)
+    elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
+        inner = (
+            (f"{where}[{k}]", one, two) for k, (one, two) in enumerate(zip(stated, derived, strict=True))
+        )
+    elif isinstance(stated, float) and isinstance(derived, float):
+        return "" if math.isclose(stated, derived, rel_tol=1e-9, abs_tol=1e-12) else where
+    else:
+        return "" if stated == derived and type(stated) is type(derived) else where
+    return next((found for name, one, two in inner if (found := difference(one, two, name))), "")

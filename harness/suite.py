@@ -222,6 +222,8 @@ def read_suite(path: Path) -> Suite:
     source = read_yaml(path)
     if not isinstance(source.data, dict):
         raise SuiteError([source.problem((), "a suite is a mapping with name, measures, criteria")])
+    if source.data.get("kind") == "latency":
+        raise SuiteError([source.problem(("kind",), "a latency suite is measured with: harness latency")])
     try:
         suite = Suite.model_validate(source.data)
     except ValidationError as error:

@@ -62,21 +62,21 @@ def unanswerable(suite: Suite, source: Source) -> Iterator[str]:
             if name not in suite.slices:
                 slices = ", ".join(suite.slices) or "none"
                 yield source.problem((*path, "over"), f"{name} is not under slices (there: {slices})")
-        yield from _unknown_value(criterion, path, suite, measures, source)
+        yield from unknown_value(criterion, path, suite, measures, source)
     yield from _unanswerable_fairness(suite, measures, source)
     if suite.comparison is None:
         return
     for part_name in ("family", "guardrails"):
         for index, item in enumerate(getattr(suite.comparison, part_name)):
             path = ("comparison", part_name, index)
-            unknown_value = list(_unknown_value(item, path, suite, measures, source))
-            yield from unknown_value
+            problems = list(unknown_value(item, path, suite, measures, source))
+            yield from problems
             if isinstance(measures.get(item.measure), WeightedMeasure):
                 what = "is no function of counts: its difference is shown, and cannot be tested"
                 yield source.problem((*path, "measure"), f"{item.measure} {what}")
                 continue
             proportional = part_name == "family" and item.test == "mcnemar"
-            found = not unknown_value and item.measure in measures
+            found = not problems and item.measure in measures
             if found and proportional and item.value not in measures[item.measure].proportions:
                 yield source.problem(path, f"{item.measure}.{item.value} is no proportion")
     arms = suite.comparison.randomised
@@ -99,7 +99,7 @@ def _unanswerable_fairness(suite: Suite, measures: dict[str, Measure], source: S
         yield source.problem(("fairness",), 'needs fairlearn; pip install "harness[fairness]"')
 
 
-def _unknown_value(
+def unknown_value(
     item: Criterion | Hypothesis | Guardrail,
     path: KeyPath,
     suite: Suite,

@@ -1,5 +1,6 @@
 """Cohorts and runs that several tests read. Nothing here may be changed by a test."""
 
+import fcntl
 import os
 import shutil
 
@@ -24,11 +25,28 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def phantom_root(tmp_path_factory):
+def once(tmp_path_factory):
+    """Makes a folder by a name once for all test processes: the second waits for the first."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    root.mkdir(exist_ok=True)
+
+    def made(name, make):
+        folder, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def phantom_root(once):
     """300 phantom studies with small pictures, in all three splits."""
-    root = tmp_path_factory.mktemp("phantom") / "cohort"
-    make_phantom(root, 300, 7, test_share=0.5, image_size=64, workers=1)
-    return root
+    return once("cohort", lambda out: make_phantom(out, 300, 7, test_share=0.5, image_size=64, workers=1))
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +64,9 @@ def service_root(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def large_root(tmp_path_factory):
+def large_root(once):
     """2,000 held-out phantom studies with tiny pictures: enough to decide the regulatory suite."""
-    root = tmp_path_factory.mktemp("phantom") / "large"
-    make_phantom(root, 2000, 11, test_share=1.0, image_size=64, workers=2)
-    return root
+    return once("large", lambda out: make_phantom(out, 2000, 11, test_share=1.0, image_size=64, workers=2))
 
 
 @pytest.fixture(scope="session")
@@ -82,24 +98,32 @@ def tiny_package(tiny_checkpoint):
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory, phantom_root):
+def finished_run(once, phantom_root):
     """A run under a lock: some findings missed, some studies without a report."""
-    folder = tmp_path_factory.mktemp("evidence")
-    path = write_suite(folder, EVIDENCE_SUITE)
-    cohort, suite = PhantomCohort(phantom_root, split="test"), read_suite(path)
-    chosen = choose(suite, cohort)
-    digest, digests = manifest_digest(cohort, chosen)
-    write_lock(folder / "lock.json", suite, digest, len(chosen), study_digests=digests)
-    saboteur = Saboteur(list(cohort), Damage(miss=0.3, fail=0.05))
-    run(path, phantom_root, saboteur, folder / "run", lock=folder / "lock.json")
-    return folder / "run"
+
+    def make(folder):
+        folder.mkdir()
+        path = write_suite(folder, EVIDENCE_SUITE)
+        cohort, suite = PhantomCohort(phantom_root, split="test"), read_suite(path)
+        chosen = choose(suite, cohort)
+        digest, digests = manifest_digest(cohort, chosen)
+        write_lock(folder / "lock.json", suite, digest, len(chosen), study_digests=digests)
+        saboteur = Saboteur(list(cohort), Damage(miss=0.3, fail=0.05))
+        run(path, phantom_root, saboteur, folder / "run", lock=folder / "lock.json")
+
+    return once("evidence", make) / "run"
 
 
 @pytest.fixture(scope="session")
-def sealed(tmp_path_factory, finished_run):
+def sealed(once, finished_run):
     """A sealed packet; not to be changed."""
     pytest.importorskip("weasyprint")
-    return make_packet(finished_run, tmp_path_factory.mktemp("sealed") / "packet")
+
+    def make(folder):
+        folder.mkdir()
+        make_packet(finished_run, folder / "packet")
+
+    return once("sealed", make) / "packet"
 
 
 @pytest.fixture
@@ -109,11 +133,9 @@ def packet(tmp_path, sealed):
 
 
 @pytest.fixture(scope="session")
-def small_root(tmp_path_factory):
+def small_root(once):
     """90 phantom studies with small pictures, in the splits train and validate."""
-    root = tmp_path_factory.mktemp("phantom") / "small"
-    make_phantom(root, 90, 9, test_share=0.0, image_size=64, workers=1)
-    return root
+    return once("small", lambda out: make_phantom(out, 90, 9, test_share=0.0, image_size=64, workers=1))
 
 
 @pytest.fixture(scope="session")
@@ -138,3 +160,43 @@ def desk(small_root, vit):
     from small_training import Desk
 
     return lambda **changes: Desk(small_root, vit, **changes)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """The database of a registry that holds nothing."""
+    pytest.importorskip("mlflow")
+    from registries import make_empty_store
+
+    return make_empty_store(tmp_path_factory.mktemp("registry") / "empty")
+
+
+@pytest.fixture(scope="session")
+def registry_server(tmp_path_factory, empty_store):
+    """The address of an MLflow server on loopback."""
+    from registries import start_server, stop_server
+
+    server, address = start_server(tmp_path_factory.mktemp("registry"), empty_store)
+    yield address
+    stop_server(server)
+
+
+@pytest.fixture
+def local_registry(tmp_path, empty_store):
+    """A registry in a folder."""
+    from harness.registry import Registry
+
+    (tmp_path / "registry").mkdir()
+    shutil.copy(empty_store, tmp_path / "registry")
+    return Registry(str(tmp_path / "registry"))
+
+
+@pytest.fixture(params=["sqlite", "server"])
+def registry(request, tmp_path, monkeypatch):
+    """A registry in a folder, then one on a server; what is fetched from it is kept in `tmp_path`."""
+    from harness.registry import Registry
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    if request.param == "sqlite":
+        return request.getfixturevalue("local_registry")
+    return Registry(request.getfixturevalue("registry_server"), tmp_path / "registry")

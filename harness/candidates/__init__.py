@@ -20,13 +20,12 @@ def open_candidate(locator: str) -> Candidate:
     Raises:
         PluginError: no such kind. CandidateError: a bad option or path.
     """
-    kind, _, rest = locator.partition(":")
-    if not rest and Path(kind).is_file():
+    kind, path, asked = split_locator(locator)
+    if not path and not asked and Path(kind).is_file():
         raise CandidateError(f"{locator}: name a candidate as KIND:PATH, such as predictions:{locator}")
-    path, _, query = rest.partition("?")
     cls = load("candidates", kind)
     parameters = inspect.signature(cls).parameters
-    options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
+    options: dict[str, Any] = dict(asked)
     if path and "url" in parameters:
         options["url"] = path
     elif path:
@@ -47,3 +46,10 @@ def open_candidate(locator: str) -> Candidate:
         raise CandidateError(f"{locator}: candidate {kind} needs {', '.join(needed)}; write {how}")
     candidate: Candidate = cls(**options)
     return candidate
+
+
+def split_locator(locator: str) -> tuple[str, str, dict[str, str]]:
+    """Kind, path ("" where there is none) and options of a candidate's locator."""
+    kind, _, rest = locator.partition(":")
+    path, _, query = rest.partition("?")
+    return kind, path, dict(parse_qsl(query, keep_blank_values=True))

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
+from harness.candidates.timing import count_tokens, phase
 from harness.errors import CandidateError
 from harness.report import Report
 from harness.study import Study
+
+__all__ = ["Candidate", "ModelSize", "count_tokens", "phase"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """How large a model is: what an estimate of its speed elsewhere starts from."""
+
+    encoder_parameters: int
+    """Applied to every image token; the projection counts here."""
+    encoder_tokens: int
+    """Of one study, all views together."""
+    language_parameters: int
+    """Applied to every token read or written; input embeddings, which are looked up, do not count."""
+    bytes_per_parameter: float
+    """Of the language model: 4 for FP32, 2 for FP16, 1 for INT8."""
+    beams: int = 1
 
 
 class Candidate(ABC):
@@ -38,7 +57,14 @@ class Candidate(ABC):
 
     @abstractmethod
     def report(self, study: Study) -> Report:
-        """The report of one study. Anything raised here makes the study a failed, scored row."""
+        """The report of one study. Anything raised here makes the study a failed, scored row.
+
+        It may tell where its time goes: `with phase("preprocessing"): ...`, and `count_tokens`.
+        """
+
+    def size(self) -> ModelSize | None:
+        """How large the model is, before it is loaded; None where it does not tell."""
+        return None
 
     def reports(self, studies: Sequence[Study]) -> list[Report]:
         """The reports of several studies, in order: the same as `report` would give one by one.

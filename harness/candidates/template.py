@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from harness.candidates.base import Candidate
+from harness.candidates.base import Candidate, phase
 from harness.candidates.vit import VitClassifier
 from harness.data_files import data_path
 from harness.digests import digest_file, digest_value
@@ -111,20 +111,21 @@ class TemplateCandidate(Candidate):
         scores = self.classifier.probabilities(frontal[0].path)
         thresholds = self.classifier.thresholds
         found = [finding for finding, score in scores.items() if score >= thresholds[finding]]
-        text, impression = fill_template(found)
-        return Report(
-            report_id=f"template-{study.study_id}",
-            findings=tuple(
-                ReportedFinding(
-                    finding=finding,
-                    confidence=round(scores[finding], 4),
-                    is_critical=finding in CRITICAL,
-                )
-                for finding in FINDINGS
-                if finding in found and finding is not Finding.NO_FINDING
-            ),
-            findings_text=text,
-            impression=impression,
-            model_version=f"template-{self.classifier.directory.name}",
-            requires_radiologist_review=any(finding in CRITICAL for finding in found),
-        )
+        with phase("formatting"):
+            text, impression = fill_template(found)
+            return Report(
+                report_id=f"template-{study.study_id}",
+                findings=tuple(
+                    ReportedFinding(
+                        finding=finding,
+                        confidence=round(scores[finding], 4),
+                        is_critical=finding in CRITICAL,
+                    )
+                    for finding in FINDINGS
+                    if finding in found and finding is not Finding.NO_FINDING
+                ),
+                findings_text=text,
+                impression=impression,
+                model_version=f"template-{self.classifier.directory.name}",
+                requires_radiologist_review=any(finding in CRITICAL for finding in found),
+            )

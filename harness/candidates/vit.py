@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.candidates.timing import phase
 from harness.digests import digest_tree
 from harness.errors import CandidateError
 from harness.pixels import read_pixels
@@ -103,9 +104,10 @@ class VitClassifier:
         import torch
 
         config = self._model.config
-        grey = read_pixels(picture, int(config.image_size))
-        with torch.inference_mode():
+        with phase("preprocessing"):
+            grey = read_pixels(picture, int(config.image_size))
             pixels = torch.from_numpy(self.normalise(grey, int(config.num_channels))[None])
+        with phase("inference"), torch.inference_mode():
             scores = torch.sigmoid(self._model(pixel_values=pixels).logits[0]).tolist()
         return {label: score for label, score in zip(self._labels, scores, strict=True) if label}
 

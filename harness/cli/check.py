@@ -21,8 +21,26 @@ def add(verbs: Any) -> None:
 def act(options: argparse.Namespace) -> int:
     """Checks a suite."""
     from harness.inference import positives_needed
+    from harness.latency.plan import wants
+    from harness.latency.suite import is_latency_suite, read_latency_suite
+    from harness.promotion.policy import is_policy, read_policy
     from harness.suite import read_suite
 
+    if is_latency_suite(options.suite):
+        asked = read_latency_suite(options.suite)
+        print(f"{options.suite}: latency suite {asked.name}, version {asked.version}, is well formed")
+        print(f"sha256 {asked.digest()}\n")
+        for line in wants(asked):
+            print(line)
+        return 0
+    if is_policy(options.suite):
+        policy = read_policy(options.suite)
+        asked_for = policy.asked
+        print(f"{options.suite}: policy {asked_for.name}, version {asked_for.version}, is well formed")
+        print(f"sha256 {policy.digest}\n")
+        for waiver in asked_for.waivers:
+            print(f"waiver of {waiver.condition} by {waiver.by}, {waiver.granted} to {waiver.expires}")
+        return 0
     suite = read_suite(options.suite)
     print(f"{options.suite}: suite {suite.name}, version {suite.version}, is well formed")
     print(f"sha256 {suite.digest()}\n")

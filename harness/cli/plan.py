@@ -30,10 +30,13 @@ def act(options: argparse.Namespace) -> int:
 
     from harness.cli.terminal import STYLE, output
     from harness.cohorts import open_cohort
+    from harness.latency.suite import is_latency_suite
     from harness.plan import plan
     from harness.status import Status
     from harness.suite import read_suite
 
+    if is_latency_suite(options.suite):
+        return _latency(options)
     suite = read_suite(options.suite)
     wanted = dict(suite.cohort.options)
     if suite.cohort.split is not None:
@@ -66,3 +69,37 @@ def act(options: argparse.Namespace) -> int:
     for line in (*notes, *found.reasons):
         console.print(line, markup=False)
     return found.status.exit_code
+
+
+def _latency(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from harness.cli.terminal import STYLE, output
+    from harness.cohorts import open_cohort
+    from harness.latency.plan import plan_latency, wants
+    from harness.latency.suite import read_latency_suite
+    from harness.status import Status
+
+    suite = read_latency_suite(options.suite)
+    wanted = dict(suite.cohort.options)
+    if suite.cohort.split is not None:
+        wanted["split"] = suite.cohort.split
+    cohort = open_cohort(options.cohort, **wanted)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("Criterion", "Of", "Times", "Studies", "Needed", "Can be decided"):
+        justify: Any = "right" if name in ("Times", "Studies", "Needed") else "left"
+        table.add_column(name, justify=justify, overflow="fold")
+    found = plan_latency(suite, len(cohort))
+    for need in found:
+        decidable = "yes" if need.status is Status.PASS else "no"
+        table.add_row(
+            need.id, need.told, f"{need.times:,}", f"{need.distinct:,}", f"{need.needed:,}",
+            f"[{STYLE[need.status]}]{decidable}",
+        )  # fmt: skip
+    console = output()
+    print(f"{options.suite} on {len(cohort):,} studies\n")
+    console.print(table)
+    print()
+    for line in (*(f"{need.id}: {need.reason}" for need in found if need.reason), *wants(suite)):
+        console.print(line, markup=False)
+    return Status.whole(need.status for need in found).exit_code

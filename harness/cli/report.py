@@ -23,7 +23,11 @@ def add(verbs: Any) -> None:
 def act(options: argparse.Namespace) -> int:
     """Makes the dossier."""
     from harness.dossier import write_dossier
+    from harness.dossier.latency_page import write_latency_page
+    from harness.latency.evidence import is_latency
+    from harness.ledger import Ledger
 
-    for path in write_dossier(options.run, options.out or options.run / "dossier"):
+    write = write_latency_page if is_latency(Ledger(options.run)) else write_dossier
+    for path in write(options.run, options.out or options.run / "dossier"):
         print(f"{path.suffix[1:].upper():8} {path}")
     return 0

@@ -66,6 +66,8 @@ def act(options: argparse.Namespace) -> int:
 
     if options.workers < 1 or options.queue < 1 or not options.timeout > 0:
         raise ServiceError("--workers and --queue must be 1 or more, --timeout above 0")
+    if not 0 <= options.port <= 65535:
+        raise ServiceError("--port must be 0 to 65535")
     address = Address(
         options.host, options.port, _token(options.token_file), options.tls_certificate, options.tls_key,
         options.tls_client_ca,

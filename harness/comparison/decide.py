@@ -19,6 +19,7 @@ from harness.comparison.arms import (
 )
 from harness.comparison.differences import Difference, paired_differences, randomised_differences
 from harness.comparison.looks import Look, take_look
+from harness.errors import SuiteError
 from harness.status import Status, finite
 from harness.suite_comparison import ComparisonPart, Guardrail, Hypothesis
 
@@ -95,7 +96,13 @@ class Comparison:
         }
 
 
-def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guarded] = ()) -> Comparison:
+def compare(
+    current: Path,
+    challenger: Path,
+    looks: Path,
+    numbers: Sequence[Guarded] = (),
+    asked: ComparisonPart | None = None,
+) -> Comparison:
     """Compares two runs of one suite, and decides by its `comparison` section.
 
     PASS (promotion): at least one hypothesis of the family is shown in the challenger's favour and
@@ -108,6 +115,7 @@ def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guar
         challenger: run folder of the one that may replace it.
         looks: hash-chained log of looks, shared by all comparisons of an experiment.
         numbers: what was decided on the suite's `parity` section, which runs alone cannot answer.
+        asked: decides in place of the suite's own section; its values must be the suite's.
 
     Raises:
         LedgerError: a run is incomplete or was changed. SuiteError: the runs asked different things,
@@ -115,7 +123,7 @@ def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guar
     """
     old, new = read_run(current), read_run(challenger)
     check_same_question(old, new)
-    part, ratio, reasons = old.suite.comparison, None, []
+    part, ratio, reasons = asked or old.suite.comparison, None, []
     if part is not None and part.randomised is not None:
         ratio = check_arms(old, new, part.randomised)
         differences = randomised_differences(old, new)
@@ -148,6 +156,9 @@ def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guar
     if part is not None:
         replicates = old.suite.inference.replicates
         found = {(item.measure, item.value): item for item in differences}
+        for item in (*part.family, *part.guardrails):
+            if (item.measure, item.value) not in found:  # only what is asked from outside the suite
+                raise SuiteError([f"{challenger}: its suite has no {item.measure}.{item.value}"])
         family = tuple(
             _tested(item, found[item.measure, item.value], len(part.family), look, replicates)
             for item in part.family
@@ -155,7 +166,7 @@ def compare(current: Path, challenger: Path, looks: Path, numbers: Sequence[Guar
         )
         guardrails = (
             *numbers,
-            *(_guarded(item, found[item.measure, item.value]) for item in part.guardrails),
+            *(guarded(item, found[item.measure, item.value]) for item in part.guardrails),
         )
         if part.parity is not None and not numbers:
             reasons.append("The suite also limits the numbers inside a package: harness parity decides it.")
@@ -227,7 +238,7 @@ def _family_status(family: Sequence[Tested]) -> Status:
     return Status.PASS if "better" in found else Status.FAIL
 
 
-def _guarded(item: Guardrail, difference: Difference) -> Guarded:
+def guarded(item: Guardrail, difference: Difference) -> Guarded:
     """Non-inferiority: the bound of the difference, on the side of a loss, lies within the margin."""
     side, sign = ("lower", 1) if difference.higher_is_better else ("upper", -1)
 

@@ -17,7 +17,8 @@ from harness.comparison import Comparison, compare
 from harness.comparison.decide import Guarded
 from harness.comparison.summary import markdown
 from harness.deployment.numbers import CheckpointArm, Numbers, PackageArm, compare_numbers
-from harness.errors import CandidateError, SuiteError
+from harness.digests import digest_file
+from harness.errors import CandidateError, LedgerError, SuiteError
 from harness.ledger import Ledger, write_atomically
 from harness.run import Progress, Request, choose, execute
 from harness.status import Status, finite
@@ -26,6 +27,7 @@ from harness.suite import Suite, read_suite
 from harness.suite_comparison import ParityPart
 from harness.verdict import Verdict
 
+_WORST: Final = "probability_worst"
 _ENOUGH: Final = "so few that not even full agreement would show it"
 
 
@@ -178,7 +180,37 @@ def judge_parity(request: ParityRequest, progress: Progress = lambda step, done,
         request.out / "parity.json", json.dumps(parity.as_json(), indent=1, allow_nan=False).encode() + b"\n"
     )
     write_atomically(request.out / "parity.md", _markdown(parity).encode())
+    if _logged(runs[1]) != digest_file(request.out / "parity.json"):
+        runs[1].log.append("parity", sha256=digest_file(request.out / "parity.json"))
     return parity
+
+
+def read_numbers(folder: Path) -> Numbers:
+    """The differences inside the package, as `judge_parity` found them; runs alone cannot tell them.
+
+    Args:
+        folder: its `out`.
+
+    Raises:
+        LedgerError: parity.json is missing, or is not the file that the package's run has in its log.
+    """
+    path = folder / "parity.json"
+    if not path.exists():
+        raise LedgerError(f"{path}: is missing; give the harness parity command again")
+    if _logged(Ledger(folder / "exported")) != digest_file(path):
+        raise LedgerError(
+            f"{path}: is not the file that the log of {folder / 'exported'} names; it was changed, or is of "
+            "an older version: give the harness parity command again"
+        )
+    stated = json.loads(path.read_bytes())["numbers"]
+    return Numbers(**{key: math.nan if value is None and key != _WORST else value
+                      for key, value in stated.items()})  # fmt: skip
+
+
+def _logged(run: Ledger) -> str | None:
+    """Digest of the last parity.json that a run's log names."""
+    found = [entry["sha256"] for entry in run.log.entries() if entry["event"] == "parity"]
+    return found[-1] if found else None
 
 
 def decided(numbers: Numbers, limits: ParityPart) -> list[Guarded]:

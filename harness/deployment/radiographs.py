@@ -62,7 +62,7 @@ def check_radiograph(path: Path, *, study_id: str, series_uid: str, instance_uid
 
 
 def _check_identity(path: Path, file: Any, study_id: str, series_uid: str, instance_uid: str) -> None:
-    if study_id not in [str(file.get(name, "")).strip() for name in STUDY_NAMES]:
+    if study_id not in {str(file.get(name) or "").strip() for name in STUDY_NAMES} - {""}:
         raise CohortError(f"{path}: belongs to another study than the one asked for; correct the request")
     for name, wanted, told in (
         ("SeriesInstanceUID", series_uid, "series"),

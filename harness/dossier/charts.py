@@ -74,7 +74,7 @@ def latency_curve(latency: Mapping[str, Any], title: str) -> str:
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(line(left, y(share), width - right, y(share), RULE, 0.6))
         parts.append(text(left - 6, y(share) + 3, f"{share:.0%}", MUTED, 8.5, "end"))
-    for seconds in _ticks(low * 0.9, high * 1.1):
+    for seconds in ticks(low * 0.9, high * 1.1):
         parts.append(line(x(seconds), bottom, x(seconds), bottom + 4, MUTED, 0.8))
         parts.append(text(x(seconds), bottom + 15, f"{seconds:g} s", MUTED, 8.5, "middle"))
     points = [f"{x(curve[0][0]):.1f},{y(0):.1f}"]
@@ -94,7 +94,10 @@ def latency_curve(latency: Mapping[str, Any], title: str) -> str:
         )
         parts.append(f'<circle cx="{x(found["estimate"]):.1f}" cy="{y(share):.1f}" r="3.4" fill="{INK}"/>')
         label = f"{name.upper()} {found['estimate']:.3g} s"
-        parts.append(text(x(ends[1]) + 8, y(share) + 12, label, INK, 9, "start", 600))
+        if x(ends[1]) < width - right - 80:
+            parts.append(text(x(ends[1]) + 8, y(share) + 12, label, INK, 9, "start", 600))
+        else:
+            parts.append(text(width - right, y(share) + 18, label, INK, 9, "end", 600))
         told.append(label)
     parts.append(
         text(
@@ -109,7 +112,8 @@ def latency_curve(latency: Mapping[str, Any], title: str) -> str:
     return svg(width, height, title, ", ".join(told), parts)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten that lie between two positive numbers."""
     ticks = [
         step * 10.0**power
         for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)

@@ -13,6 +13,7 @@ from harness.dossier.cards import card
 from harness.dossier.fairness import fairness
 from harness.dossier.figures import counts, flow_plot, forest_row, label_plot, subgroup_plots, verdict_plots
 from harness.dossier.plots import forest
+from harness.dossier.promotion import promotion
 from harness.gate import counts_of, interval, judge, must_be, shown
 from harness.ledger import Ledger
 from harness.measures.base import Measure
@@ -63,6 +64,7 @@ def build_model(folder: Path) -> dict[str, Any]:
             suite, results, CriticalSensitivity.name, "pooled", "Critical sensitivity"
         ),
         "fairness": fairness(suite, results, verdict),
+        "promotion": promotion(folder, results["ledger"]),
         "missed": _missed(ledger, suite),
         "failures": failures(ledger),
         "critical": [str(finding) for finding in CRITICAL],

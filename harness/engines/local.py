@@ -134,13 +134,13 @@ class Worker:
         if late:
             return Outcome(self.study_id, Status.LATE, None, "", elapsed)
         try:
-            status, answer, error = self.connection.recv()
+            status, answer, error, account = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             reason = f"exit code {self.process.exitcode}"
             return Outcome(self.study_id, Status.DIED, None, reason, elapsed)
         report = Report.model_validate_json(answer) if answer else None
-        return Outcome(self.study_id, Status(status), report, error, elapsed)
+        return Outcome(self.study_id, Status(status), report, error, elapsed, account)
 
     def ask(self, batch: Batch, timeout_s: float) -> list[Outcome]:
         """Hands a batch over and waits for it: an outcome for each study, in order.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from harness.candidates.base import Candidate, takes_batches
+from harness.candidates.timing import Stopwatch
 from harness.errors import CandidateError, HarnessError
 from harness.outcome import Status
 from harness.report import Report
@@ -57,8 +59,23 @@ def serve(candidate: Candidate, connection: Connection) -> None:
             return
         if isinstance(asked, Batch):
             connection.send(_answers(candidate, asked))
-        else:
-            connection.send(_answer(candidate, asked))
+            continue
+        with Stopwatch().running() as watch:
+            answer = _answer(candidate, asked)
+        connection.send((*answer, {**watch.account(), **_memory()}))
+
+
+def _memory() -> dict[str, Any]:
+    """The most memory that this process has held so far, and the GPU that torch put the model on."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    told: dict[str, Any] = {"host_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        place = torch.cuda.current_device()
+        peak = torch.cuda.max_memory_reserved(place)
+        if peak:
+            told |= {"gpu_peak_bytes": peak, "gpu": torch.cuda.get_device_name(place)}
+    return told
 
 
 def _answers(candidate: Candidate, batch: Batch) -> list[Answer]:

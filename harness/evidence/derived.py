@@ -19,9 +19,9 @@ from harness.errors import LedgerError
 from harness.evidence.collect import environment_of, risks_of
 from harness.evidence.rows import ROWS, Evidence, LoggedRun, read_object
 from harness.evidence.sbom import bill_of_materials
-from harness.gate import difference
 from harness.lock import in_identity, lock_findings, read_lock
 from harness.packet.source import read_packet
+from harness.plain import difference
 from harness.printed import SUPPRESSED, differing
 from harness.run import conclude
 from harness.suite import read_suite

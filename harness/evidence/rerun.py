@@ -13,8 +13,9 @@ from harness.evidence.collect import collect
 from harness.evidence.derived import read_numbers
 from harness.evidence.identifiers import KEY_NAME
 from harness.evidence.rows import read_object
-from harness.gate import difference, judge
+from harness.gate import judge
 from harness.packet.source import read_packet
+from harness.plain import difference
 
 _PRINTED: Final = frozenset(("analyses.json", "numbers.json", "packet.yaml"))
 """Made with the packet, not by the run."""

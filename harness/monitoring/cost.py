@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.chain import Chain
+from harness.gpu_hours import GPU_USD_PER_HOUR, studies_per_hour
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -24,7 +25,7 @@ class CostPart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    gpu_usd_per_hour: Amount = 3.20
+    gpu_usd_per_hour: Amount = GPU_USD_PER_HOUR
     gpus: Annotated[int, Field(ge=1)] = 4
     """Rented all year, whether busy or not."""
     studies_per_year: Positive = 2_300_000
@@ -110,7 +111,7 @@ def work_out(part: CostPart, seconds_per_study: float | None = None) -> Cost:
         storage_usd=kept_gigabytes * part.usd_per_gigabyte_month * 12,
         retraining_usd=part.retrainings_per_year * retraining,
         gross_saving_usd=handled * (part.usd_per_study_before - part.usd_per_study_after),
-        capacity_per_hour=part.gpus * 3600 / seconds_per_study if seconds_per_study else None,
+        capacity_per_hour=studies_per_hour(seconds_per_study, part.gpus) if seconds_per_study else None,
     )
 
 

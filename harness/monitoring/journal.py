@@ -17,6 +17,31 @@ from harness.monitoring.stream import Position
 KEY_BYTES: Final = 8
 
 
+@contextlib.contextmanager
+def hold(root: Path, who: str) -> Iterator[None]:
+    """Keeps a folder to one process, and repairs its log.
+
+    Args:
+        root: the folder; made if it is not there.
+        who: what holds it, in words.
+
+    Raises:
+        LedgerError: another process holds it, it cannot be written, or its log is damaged.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / "lock").open("w")
+    except OSError as error:
+        raise LedgerError(f"{root}: cannot be written: {error.strerror}; name another folder") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LedgerError(f"{root}: another {who} is running on this folder") from None
+        Chain(root / "log.jsonl").repair()
+        yield
+
+
 class Journal:
     """Where windows are entered once.
 
@@ -45,17 +70,7 @@ class Journal:
         Raises:
             LedgerError: another process holds it, it cannot be written, or its log is damaged.
         """
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            lock = (root / "lock").open("w")
-        except OSError as error:
-            raise LedgerError(f"{root}: cannot be written: {error.strerror}; name another folder") from None
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise LedgerError(f"{root}: another monitor is running on this folder") from None
-            Chain(root / "log.jsonl").repair()
+        with hold(root, "monitor"):
             yield cls(root)
 
     def entries(self) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -116,20 +116,10 @@ def parse(
         dimensions: of embeddings; others are not usable.
         known: further fields that are nobody's fault.
     """
-    if not isinstance(value, Mapping):
-        faults.add("not a record", place)
+    begun = header(value, place, faults, ("report", "reading"))
+    if begun is None:
         return None
-    study, time = value.get("study_id"), _time(value.get("time"))
-    if not isinstance(study, str | int) or isinstance(study, bool) or study == "":
-        faults.add("no usable study_id", place)
-        return None
-    if time is None:
-        faults.add("no usable time (ISO 8601 with a zone)", place)
-        return None
-    kind = value.get("kind", "report")
-    if kind not in ("report", "reading"):
-        faults.add("unknown kind", place)
-        return None
+    kind, study, time = begun
     for name in value.keys() - FIELDS - set(known):
         plain = isinstance(name, str) and _FIELD_NAME.fullmatch(name)
         faults.add(f"unknown field {name if plain else '(unprintable)'}", place)
@@ -146,32 +136,62 @@ def parse(
         try:
             return convert(value[name])
         except (TypeError, ValueError, OverflowError) as error:
-            faults.add(f"{name} {error if isinstance(error, _UnusableError) else 'not usable'}", place)
+            faults.add(f"{name} {error if isinstance(error, UnusableError) else 'not usable'}", place)
             return None
 
     if reading:
-        record.findings = read("findings", _findings)
-        record.reference = read("reference", _findings)
+        record.findings = read("findings", findings_of)
+        record.reference = read("reference", findings_of)
         return record
     if "latency_s" in value and value["latency_s"] is None:
         record.latency_s = math.inf  # no report came
     else:
-        record.latency_s = read("latency_s", _amount)
+        record.latency_s = read("latency_s", amount)
     failed = record.latency_s == math.inf
-    record.findings = read("findings", _findings, needed=not failed)
-    record.detected = read("detected", _findings, needed=False)
-    record.rejected = read("rejected", _flag, needed=False)
-    record.queue_depth = read("queue_depth", _amount, needed=False)
+    record.findings = read("findings", findings_of, needed=not failed)
+    record.detected = read("detected", findings_of, needed=False)
+    record.rejected = read("rejected", flag, needed=False)
+    record.queue_depth = read("queue_depth", amount, needed=False)
     record.gpu_use = read("gpu_use", _share, needed=False)
     record.embedding = read("embedding", lambda vector: _vector(vector, dimensions), needed=False)
     return record
 
 
-class _UnusableError(ValueError):
+def header(
+    value: Any, place: Place, faults: Faults, kinds: Sequence[str], bare_kinds: Sequence[str] = ()
+) -> tuple[str, str, float] | None:
+    """Kind, study and time of a record; None, and counted, where one of them cannot be used.
+
+    Args:
+        value: what the line holds.
+        place: where it stands.
+        faults: is added to.
+        kinds: that there may be; the first where none is named.
+        bare_kinds: kinds that are of no study, whose study is "".
+    """
+    if not isinstance(value, Mapping):
+        faults.add("not a record", place)
+        return None
+    kind, study, time = value.get("kind", kinds[0]), value.get("study_id"), moment(value.get("time"))
+    bare = isinstance(kind, str) and kind in bare_kinds
+    if not bare and (not isinstance(study, str | int) or isinstance(study, bool) or study == ""):
+        faults.add("no usable study_id", place)
+        return None
+    if time is None:
+        faults.add("no usable time (ISO 8601 with a zone)", place)
+        return None
+    if not isinstance(kind, str) or kind not in kinds:
+        faults.add("unknown kind", place)
+        return None
+    return kind, "" if bare else str(study), time
+
+
+class UnusableError(ValueError):
     """Says what is wrong in words that hold nothing of the value."""
 
 
-def _time(value: Any) -> float | None:
+def moment(value: Any) -> float | None:
+    """Seconds since 1970 of an ISO 8601 time with a zone; None where it is none."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
@@ -184,40 +204,55 @@ def _time(value: Any) -> float | None:
     return seconds if 0 < seconds < 1e11 else None
 
 
-def _findings(value: Any) -> frozenset[Finding]:
+def findings_of(value: Any) -> frozenset[Finding]:
+    """Findings by their names.
+
+    Raises:
+        UnusableError: no list of the 14 names.
+    """
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise _UnusableError("is no list of findings")
+        raise UnusableError("is no list of findings")
     names = list(value)
     if any(not isinstance(name, str) or name not in _NAMES for name in names):
-        raise _UnusableError("holds a name that is none of the 14")
+        raise UnusableError("holds a name that is none of the 14")
     return frozenset(_NAMES[name] for name in names)
 
 
-def _amount(value: Any) -> float:
+def amount(value: Any) -> float:
+    """A number, 0 or more.
+
+    Raises:
+        UnusableError: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise _UnusableError("is no number, 0 or more")
+        raise UnusableError("is no number, 0 or more")
     return float(value)
 
 
 def _share(value: Any) -> float:
-    share = _amount(value)
+    share = amount(value)
     if share > 1:
-        raise _UnusableError("is no share from 0 to 1")
+        raise UnusableError("is no share from 0 to 1")
     return share
 
 
-def _flag(value: Any) -> bool:
+def flag(value: Any) -> bool:
+    """True or false.
+
+    Raises:
+        UnusableError: it is neither.
+    """
     if not isinstance(value, bool):
-        raise _UnusableError("is not true or false")
+        raise UnusableError("is not true or false")
     return value
 
 
 def _vector(value: Any, dimensions: int | None) -> NDArray[np.float64]:
     vector = np.asarray(value, dtype=np.float64)
     if vector.ndim != 1 or not len(vector):
-        raise _UnusableError("is no list of numbers")
+        raise UnusableError("is no list of numbers")
     if not np.isfinite(vector).all():
-        raise _UnusableError("holds NaN or infinity")
+        raise UnusableError("holds NaN or infinity")
     if dimensions is not None and len(vector) != dimensions:
-        raise _UnusableError(f"has not the {dimensions} numbers of the reference")
+        raise UnusableError(f"has not the {dimensions} numbers of the reference")
     return vector

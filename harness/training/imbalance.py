@@ -11,6 +11,8 @@ from harness.report import CRITICAL, FINDINGS, INDEX, Finding
 
 WEIGHTS_NAME: Final = "square root of negatives per positive, 1 to 10"
 _MOST: Final = 10.0
+CRITICAL_F1: Final = 0.95
+"""Part of the best F1 that a critical finding's threshold may give up for sensitivity."""
 SPECIFICITY: Final = 0.9
 """At which the critical sensitivity of two epochs is compared."""
 
@@ -38,6 +40,9 @@ def best_thresholds(
 ) -> dict[Finding, float]:
     """For each finding the threshold with the best F1 on validation data; 0.5 with few positives.
 
+    For a critical finding it is the lowest threshold whose F1 is at least `CRITICAL_F1` of the best:
+    F1 is flat about its maximum, and there a missed finding weighs more than a false alarm.
+
     Args:
         scores: probabilities, shape (n, 14).
         targets: 1, 0, or NaN where a label does not count; same shape.
@@ -57,7 +62,10 @@ def best_thresholds(
             continue
         called = score >= steps
         f1 = 2 * (called & truth).sum(0) / (called.sum(0) + truth.sum())
-        best[finding] = float(steps[int(f1.argmax())])
+        chosen = int(f1.argmax())
+        if finding in CRITICAL:
+            chosen = int(np.flatnonzero(f1 >= CRITICAL_F1 * f1.max())[-1])
+        best[finding] = float(steps[chosen])
     return best
 
 

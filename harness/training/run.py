@@ -24,7 +24,13 @@ from harness.report import FINDINGS, State
 from harness.training.config import TrainingConfig
 from harness.training.dataset import ReportDataset, refuse_shared_patients
 from harness.training.history import Epoch, History
-from harness.training.imbalance import SPECIFICITY, WEIGHTS_NAME, best_thresholds, critical_sensitivity
+from harness.training.imbalance import (
+    CRITICAL_F1,
+    SPECIFICITY,
+    WEIGHTS_NAME,
+    best_thresholds,
+    critical_sensitivity,
+)
 from harness.training.language import train_tokenizer
 from harness.training.loop import new_accelerator, train_two_stage
 from harness.training.vision import vision_of_size
@@ -245,7 +251,8 @@ def card_notes(
         f"{len(train_data):,} studies of a {cohort.name} cohort{where}; {len(val_data):,} studies of other "
         "patients chose the kept epoch and the thresholds.",
         "; ".join(stages) + ".",
-        f"Positive weights of the head: {WEIGHTS_NAME}.",
+        f"Positive weights of the head: {WEIGHTS_NAME}. Thresholds: of the best F1; for a critical finding "
+        f"the lowest with at least {CRITICAL_F1:.0%} of it.",
         f"On the validation studies: report loss {kept.validation_report_loss:.4f} nats a token; critical "
         f"sensitivity of the head {sensitivity:.3f} at a specificity of {SPECIFICITY:g}.",
     ]

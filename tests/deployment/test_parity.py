@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -11,6 +12,9 @@ from harness.cli import main
 from harness.data_files import data_path
 from harness.deployment.manifest import read_package
 from harness.deployment.numbers import CheckpointArm, PackageArm, compare_numbers
+from harness.deployment.parity import decided, read_numbers
+from harness.errors import LedgerError
+from harness.ledger import Ledger
 from harness.suite import read_suite
 from runs import SUITE
 from tiny_multimodal import network, tiny_tokenizer
@@ -77,6 +81,23 @@ def test_given_again_it_is_only_read(faithful, tiny_package, tiny_checkpoint, su
     printed = capsys.readouterr().out
     for told in ("Parity: PASS", "Same report", "24 of 24", "vision fp32, language fp32", "numbers.tokens"):
         assert told in printed
+
+
+def test_the_log_of_the_packages_run_names_the_result(faithful, tmp_path):
+    out, _ = faithful
+    record = json.loads((out / "parity.json").read_text())
+    logged = [e for e in Ledger(out / "exported").log.entries() if e["event"] == "parity"]
+    assert len(logged) == 1, "given again, the same result is not entered again"
+    limits = read_suite(out / "exported" / "suite.yaml").comparison.parity
+    again = [asdict(item) for item in decided(read_numbers(out), limits)]
+    assert json.loads(json.dumps(again)) == record["comparison"]["guardrails"][:3]
+    changed = shutil.copytree(out, tmp_path / "out")
+    (changed / "parity.json").write_text(json.dumps({**record, "status": "FAIL"}))
+    with pytest.raises(LedgerError, match="it was changed, or is of an older version"):
+        read_numbers(changed)
+    (changed / "parity.json").unlink()
+    with pytest.raises(LedgerError, match="is missing"):
+        read_numbers(changed)
 
 
 def test_a_package_that_writes_otherwise_fails(

@@ -11,7 +11,9 @@ from harness.annotators.rules import RulesLabeler
 from harness.candidates.multimodal.checkpoints import checkpoint_digest
 from harness.candidates.multimodal.model import RadiologyMultimodalModel
 from harness.candidates.multimodal.processor import MultimodalProcessor
+from harness.candidates.multimodal.prompts import STANDARD
 from harness.candidates.multimodal.sections import split_sections
+from harness.candidates.multimodal.writing import write
 from harness.cohorts.phantom import PhantomCohort
 from harness.phantom import make_phantom
 from harness.report import CRITICAL, INDEX, State
@@ -24,31 +26,35 @@ STUDIES = 80
 
 
 class Reader:
-    """The checkpoint with greedy decoding, several studies at a time."""
+    """The checkpoint with greedy decoding, on pictures that may be other ones than the study's."""
 
     def __init__(self):
         self.model = RadiologyMultimodalModel.from_pretrained(CHECKPOINT)
         self.processor = MultimodalProcessor.from_pretrained(CHECKPOINT)
 
     def read(self, studies, images):
-        """Reports of some studies whose pictures, (n, V, 1, H, W), may be other ones."""
-        model, processor = self.model, self.processor
-        texts, found = [], []
+        """Reports of some studies, their labels, and what the head saw; images (n, V, 1, H, W)."""
         with torch.inference_mode():
-            features = model.encode(images)
-            scores = torch.sigmoid(model.detect(features)).tolist()
-        for start in range(0, len(studies), 20):
-            part = slice(start, start + 20)
-            named = [processor.detected(row) for row in scores[part]]
-            found += [set(names) for names in named]
-            prompts = [processor.prompt(s, detected=d) for s, d in zip(studies[part], named, strict=True)]
-            words = processor.encode(prompts)
-            answers = model.generate(
-                None, words.input_ids, words.attention_mask, vision_features=features[part], beams=1
-            )
-            texts += [split_sections(processor.decode(answer.tokens)) for answer in answers]
-        labels = RulesLabeler().label([f"{t.findings}\n{t.impression}" for t in texts])
-        return texts, labels, found
+            features = self.model.encode(images)
+            scores = torch.sigmoid(self.model.detect(features)).tolist()
+        written = write(self.processor, studies, STANDARD, scores, self.language(features))
+        texts = [one.text for one in written]
+        found = [set(self.processor.detected(row)) for row in scores]
+        parts = [split_sections(text) for text in texts]
+        return texts, RulesLabeler().label([f"{p.findings}\n{p.impression}" for p in parts]), found
+
+    def language(self, features):
+        def generate(places, prompts):
+            answers = []
+            for start in range(0, len(prompts), 20):
+                part = slice(start, start + 20)
+                words, seen = self.processor.encode(prompts[part]), features[list(places)[part]]
+                answers += self.model.generate(
+                    None, words.input_ids, words.attention_mask, vision_features=seen, beams=1
+                )
+            return answers
+
+        return generate
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,7 @@ def test_what_the_head_detects_the_text_says(told):
     _, labels, found = told
     detected = np.array([[finding in names for finding in CRITICAL] for names in found])
     stated = critical(labels)
-    assert stated[detected].mean() > 0.9
+    assert stated[detected].mean() > 0.95
     assert stated[~detected].mean() < 0.1
 
 
@@ -131,13 +137,11 @@ def test_another_picture_gives_another_report(reader, fresh, told):
 
 
 def test_shuffled_pixels_destroy_sensitivity(reader, fresh, told):
-    """The same pixels in random places: what is stated no longer depends on what is there."""
+    """The same pixels in random places. What is left is what a picture's histogram tells."""
     cases, images = fresh
     generator = torch.Generator().manual_seed(1)
     order = torch.randperm(images[0, 0, 0].numel(), generator=generator)
     shuffled = images.flatten(3)[..., order].reshape(images.shape)
     _, labels, _ = reader.read([case.study for case in cases], shuffled)
     there = critical([case.reference.labels for case in cases])
-    left = youden(critical(labels), there)
-    assert abs(left) < 0.15
-    assert youden(critical(told[1]), there) > left + 0.15
+    assert youden(critical(labels), there) < youden(critical(told[1]), there) / 2

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.annotators.lexicon import shipped_lexicon
-from harness.candidates.base import Candidate
-from harness.candidates.multimodal.prompts import CUT, TEMPLATES, Instruction
+from harness.candidates.base import Candidate, ModelSize, count_tokens, phase
+from harness.candidates.multimodal.prompts import TEMPLATES, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
+from harness.candidates.multimodal.writing import Written, write
 from harness.data_files import data_path
 from harness.digests import digest_file, digest_value
 from harness.errors import CandidateError, GenerationError
@@ -38,9 +39,6 @@ _CODE: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    prompt: str
-    ids: torch.Tensor
-    """(1, n)."""
     images: torch.Tensor
     """(V, 1, H, W)."""
     view_mask: torch.Tensor
@@ -171,14 +169,24 @@ class MultimodalCandidate(Candidate):
         began = time.perf_counter()
         with _memory_failures():
             asked = [self._asked(study) for study in studies]
-            answers = self._answers(asked)
-            told = [self._told(*each) for each in zip(studies, asked, answers, strict=True)]
+            written = self._written(studies, asked)
+            told = [self._told(*each) for each in zip(studies, asked, written, strict=True)]
         elapsed = (time.perf_counter() - began) * 1e3
         version = f"{self.path.name}-{self._digest[:12]}"
         return [
             report.model_copy(update={"processing_time_ms": elapsed, "model_version": version})
             for report in told
         ]
+
+    def size(self) -> ModelSize:
+        """From the weights file's header.
+
+        Raises:
+            CandidateError: the folder is no checkpoint.
+        """
+        from harness.candidates.multimodal.size import model_size
+
+        return model_size(self.path, self.beams)
 
     def explain(self, study: Study, method: Method = "gradient") -> Explanation:
         """Where the model looked for each of the 14 findings and for each sentence of its text.
@@ -195,75 +203,92 @@ class MultimodalCandidate(Candidate):
         with _memory_failures():
             asked = self._asked(study)
             model, processor = self._loaded
-            (answer,) = self._answers([asked])
+            (written,) = self._written([study], [asked])
             place = explain.place_of(processor, study)
             size = model.config.image_size
             found = explain.finding_maps(model, asked.images, asked.view_mask, FINDINGS, place.slot, method)
-            text = processor.decode(answer.tokens)
-            told = explain.sentence_tokens(processor, answer.tokens, text)
-            drawn = explain.sentence_maps(
-                model,
-                asked.features,
-                asked.view_mask[None],
-                asked.ids,
-                answer.tokens,
-                [places for _, places in told],
-                place.slot,
-                method,
-            )
+            sentences = []
+            for answer in written.answers:
+                tokens = answer.generated.tokens
+                told = [
+                    (words, places)
+                    for words, places in explain.sentence_tokens(processor, tokens, processor.decode(tokens))
+                    if words in written.text  # a second answer changes the first
+                ]
+                drawn = explain.sentence_maps(
+                    model,
+                    asked.features,
+                    asked.view_mask[None],
+                    processor.encode([answer.prompt]).input_ids.to(model.device),
+                    tokens,
+                    [places for _, places in told],
+                    place.slot,
+                    method,
+                )
+                sentences += [
+                    (words, explain.in_picture(map_, place, size))
+                    for (words, _), map_ in zip(told, drawn, strict=True)
+                ]
             return explain.Explanation(
                 picture=place.picture,
                 findings={f: explain.in_picture(map_, place, size) for f, map_ in found.items()},
-                sentences=[
-                    (words, explain.in_picture(map_, place, size))
-                    for (words, _), map_ in zip(told, drawn, strict=True)
-                ],
+                sentences=sentences,
                 method=method,
             )
 
     def _asked(self, study: Study) -> _Asked:
-        """Everything that the model is given for a study, and what the frozen encoder makes of it."""
+        """A study's pictures, and what encoder and head make of them."""
         import torch
 
         self.prepare()
         model, processor = self._loaded
-        images, view_mask = processor.images(study)
-        with torch.no_grad():  # not inference mode: an explanation takes gradients through what follows
+        with phase("preprocessing"):
+            images, view_mask = processor.images(study)
+        # Not inference mode: an explanation takes gradients through what follows.
+        with phase("inference"), torch.no_grad():
             features = model.encode(images[None].to(model.device))
             scores = torch.sigmoid(model.detect(features, view_mask[None]))[0].tolist()
-        prompt = processor.prompt(study, self.instruction, processor.detected(scores))
-        ids = processor.encode([prompt]).input_ids.to(model.device)
-        return _Asked(prompt, ids, images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
+        return _Asked(images, view_mask, features, dict(zip(FINDINGS, scores, strict=True)))
 
-    def _answers(self, asked: Sequence[_Asked]) -> list[Generated]:
-        """The best beam for each."""
+    def _written(self, studies: Sequence[Study], asked: Sequence[_Asked]) -> list[Written]:
         import torch
 
         model, processor = self._loaded
-        encoded = processor.encode([each.prompt for each in asked])
-        found: list[Generated] = model.generate(
-            None,
-            encoded.input_ids.to(model.device),
-            encoded.attention_mask.to(model.device),
-            view_mask=torch.stack([each.view_mask for each in asked]),
-            vision_features=torch.cat([each.features for each in asked]),
-            beams=self.beams,
-        )
-        return found
 
-    def _told(self, study: Study, asked: _Asked, answer: Generated) -> Report:
-        model, processor = self._loaded
-        notes = [] if answer.finished else ["the text ends at the longest length allowed"]
-        if CUT in asked.prompt:
-            notes.append("the indication was too long for the model and was cut")
-        return structured_report(
-            f"multimodal-{study.study_id}",
-            processor.decode(answer.tokens),
-            asked.scores,
-            model.config,
-            lambda findings: self._boxes(study, asked, findings),
-            notes,
-        )
+        def generate(places: Sequence[int], prompts: Sequence[str]) -> list[Generated]:
+            """The best beam for each."""
+            chosen = [asked[place] for place in places]
+            with phase("preprocessing"):
+                encoded = processor.encode(prompts)
+            with phase("decoding"):
+                found: list[Generated] = model.generate(
+                    None,
+                    encoded.input_ids.to(model.device),
+                    encoded.attention_mask.to(model.device),
+                    view_mask=torch.stack([each.view_mask for each in chosen]),
+                    vision_features=torch.cat([each.features for each in chosen]),
+                    beams=self.beams,
+                )
+            seen = sum(int(each.view_mask.sum()) for each in chosen) * model.config.grid**2
+            count_tokens(
+                read=seen + int(encoded.attention_mask.sum()),
+                written=sum(len(answer.tokens) + answer.finished for answer in found),
+            )
+            return found
+
+        scores = [list(each.scores.values()) for each in asked]
+        return write(processor, studies, self.instruction, scores, generate)
+
+    def _told(self, study: Study, asked: _Asked, written: Written) -> Report:
+        with phase("formatting"):
+            return structured_report(
+                f"multimodal-{study.study_id}",
+                written.text,
+                asked.scores,
+                self._loaded[0].config,
+                lambda findings: self._boxes(study, asked, findings),
+                written.notes,
+            )
 
     def _boxes(
         self,
@@ -277,7 +302,8 @@ class MultimodalCandidate(Candidate):
         place = explain.place_of(processor, study)
         if not place.first:  # a box would be read as one on the study's first picture
             return {}
-        maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
+        with phase("inference"):  # again, for gradients
+            maps = explain.finding_maps(model, asked.images, asked.view_mask, findings, place.slot)
         size = model.config.image_size
         return {f: explain.box_of(explain.in_picture(map_, place, size)) for f, map_ in maps.items()}
 

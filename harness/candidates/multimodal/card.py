@@ -57,6 +57,14 @@ def model_card(model: RadiologyMultimodalModel, digest: str, notes: Sequence[str
         f"positive weights: {weights}.",
         f"- Beam search: {config.beams} beams, length penalty {config.length_penalty:g}, at most "
         f"{config.max_new_tokens} tokens.",
+        *(
+            [
+                "- The prompt names what the head sees; what the text then leaves out is asked for alone and "
+                "put in, and sent to review if it is critical."
+            ]
+            if config.detections_in_prompt
+            else []
+        ),
         f"- A stated finding below {config.review_threshold:g} of the head's probability is sent to review.",
         f"- SHA-256 of configuration, weights and tokenizer: `{digest}`",
     ]

@@ -10,9 +10,11 @@ from typing import Any, Final
 import numpy as np
 
 from harness.annotators.lexicon import shipped_lexicon
-from harness.candidates.base import Candidate
-from harness.candidates.multimodal.prompts import CUT, TEMPLATES, Instruction
+from harness.candidates.base import Candidate, ModelSize, count_tokens, phase
+from harness.candidates.multimodal.beams import Generated
+from harness.candidates.multimodal.prompts import TEMPLATES, Instruction
 from harness.candidates.multimodal.structured import Box, structured_report
+from harness.candidates.multimodal.writing import write
 from harness.candidates.onnx.model import OnnxModel, vision_graph
 from harness.candidates.onnx.sessions import choose_provider
 from harness.deployment.manifest import read_package
@@ -22,12 +24,13 @@ from harness.errors import CandidateError, GenerationError
 from harness.report import FINDINGS, Finding, Report
 from harness.study import Study
 
+_BYTES: Final = {"fp32": 4.0, "fp16": 2.0, "int8": 1.0}
 _PACKAGE: Final = Path(__file__).parents[2]
 _CODE: Final = (
     "candidates/onnx/*.py",
     *(
         f"candidates/multimodal/{name}.py"
-        for name in ("beams", "processor", "prompts", "sections", "structured")
+        for name in ("beams", "processor", "prompts", "sections", "structured", "writing")
     ),
     *(f"annotators/{name}.py" for name in ("attributes", "lexicon", "phrases", "rules", "scopes")),
     "deployment/pictures.py",
@@ -130,6 +133,24 @@ class OnnxCandidate(Candidate):
         if self._model is None:
             self._model = OnnxModel(self.path, self.provider, self.vision)
 
+    def size(self) -> ModelSize:
+        """From the sizes of the graphs' files, which are nearly all weights.
+
+        Raises:
+            CandidateError: the folder is no whole package, or the provider is not there.
+        """
+        manifest = read_package(self.path)
+        provider = choose_provider(self.provider, self.path / manifest.vision[0].file)
+        vision, language = vision_graph(manifest, provider, self.vision), manifest.language
+        config = manifest.config
+        return ModelSize(
+            encoder_parameters=int(vision.size / _BYTES[vision.precision]),
+            encoder_tokens=len(config.views) * (1 + config.grid**2),
+            language_parameters=int(language.size / _BYTES[language.precision]),
+            bytes_per_parameter=_BYTES[language.precision],
+            beams=config.beams if self.beams is None else self.beams,
+        )
+
     def report(self, study: Study) -> Report:
         """One report.
 
@@ -142,28 +163,37 @@ class OnnxCandidate(Candidate):
         self.prepare()
         assert self._model is not None  # noqa: S101  # prepare raises otherwise
         model, processor = self._model, self._model.processor
-        planes, there = processor.pictures(study, read_picture)
+        with phase("preprocessing"):
+            planes, there = processor.pictures(study, read_picture)
         try:
-            tokens, counted, logits = model.encode(planes, there)
-            scores = probabilities(logits)
-            prompt = processor.prompt(study, self.instruction, processor.detected(scores))
-            ids = np.array([processor.prompt_ids(prompt)], dtype=np.int64)
-            answer = model.generate(tokens, counted, ids, self.beams)
+            with phase("inference"):
+                tokens, counted, logits = model.encode(planes, there)
+                scores = probabilities(logits)
+            seen = int(counted.sum())
+
+            def generate(_: Sequence[int], prompts: Sequence[str]) -> list[Generated]:
+                """The best beam."""
+                with phase("preprocessing"):
+                    ids = np.array([processor.prompt_ids(prompt) for prompt in prompts], dtype=np.int64)
+                with phase("decoding"):
+                    answer = model.generate(tokens, counted, ids, self.beams)
+                count_tokens(read=seen + ids.shape[1], written=len(answer.tokens) + answer.finished)
+                return [answer]
+
+            (written,) = write(processor, [study], self.instruction, [scores], generate)
         except Exception as error:  # onnxruntime has an exception class for each of its codes
             if isinstance(error, MemoryError) or "allocate" in str(error):
                 raise GenerationError("out of memory on this study; fewer beams need less") from None
             raise
-        notes = [] if answer.finished else ["the text ends at the longest length allowed"]
-        if CUT in prompt:
-            notes.append("the indication was too long for the model and was cut")
-        report = structured_report(
-            f"onnx-{study.study_id}",
-            processor.decode(answer.tokens),
-            dict(zip(FINDINGS, scores, strict=True)),
-            model.config,
-            _no_boxes,
-            notes,
-        )
+        with phase("formatting"):
+            report = structured_report(
+                f"onnx-{study.study_id}",
+                written.text,
+                dict(zip(FINDINGS, scores, strict=True)),
+                model.config,
+                _no_boxes,
+                written.notes,
+            )
         elapsed = (time.perf_counter() - began) * 1e3
         return report.model_copy(update={"processing_time_ms": elapsed, "model_version": version(model)})
 

@@ -13,7 +13,7 @@ from harness.inference import Interval
 from harness.inference.quantiles import quantile_interval
 from harness.ledger import Ledger
 from harness.outcome import Status as Outcome
-from harness.status import Status
+from harness.status import Status, finite
 
 QUANTILES: Final = (0.5, 0.9, 0.99)
 CONFIDENCE: Final = 0.95
@@ -55,7 +55,7 @@ def measure_latency(
         ]
     )
     on_target = bool(processor) and processor == measured_on
-    quantiles = {f"p{q * 100:g}": _plain(quantile_interval(times, q, CONFIDENCE)) for q in QUANTILES}
+    quantiles = {f"p{q * 100:g}": plain(quantile_interval(times, q, CONFIDENCE)) for q in QUANTILES}
     upper = quantile_interval(times, 0.99, CONFIDENCE, "upper")
     status, reason = _decide(upper, on_target, measured_on, device, processor, p99_below_s)
     return {
@@ -67,9 +67,9 @@ def measure_latency(
         "on_target": on_target,
         "confidence": CONFIDENCE,
         "quantiles": quantiles,
-        "p99_upper": _finite(upper.high),
+        "p99_upper": finite(upper.high),
         "p99_below_s": p99_below_s,
-        "curve": _curve(times),
+        "curve": curve(times),
         "status": status.value,
         "reason": reason,
     }
@@ -99,23 +99,20 @@ def _decide(
     return Status.FAIL, f"{relation} not below {below:g} s"
 
 
-def _curve(times: Sequence[float] | np.ndarray[Any, Any]) -> list[list[float]]:
+def curve(times: Sequence[float] | np.ndarray[Any, Any]) -> list[list[float]]:
     """Steps of the empirical distribution, thinned; the last is the share that had a report at all."""
-    finite = np.sort(np.asarray(times)[np.isfinite(times)])
-    if not len(finite):
+    there = np.sort(np.asarray(times)[np.isfinite(times)])
+    if not len(there):
         return []
-    places = np.unique(np.linspace(0, len(finite) - 1, min(_POINTS, len(finite))).round().astype(int))
-    return [[float(finite[k]), float((k + 1) / len(times))] for k in places]
+    places = np.unique(np.linspace(0, len(there) - 1, min(_POINTS, len(there))).round().astype(int))
+    return [[float(there[k]), float((k + 1) / len(times))] for k in places]
 
 
-def _plain(interval: Interval) -> dict[str, Any]:
+def plain(interval: Interval) -> dict[str, Any]:
+    """An interval as plain values; None where it is infinite or undefined."""
     return {
-        "estimate": _finite(interval.estimate),
-        "low": _finite(interval.low),
-        "high": _finite(interval.high),
+        "estimate": finite(interval.estimate),
+        "low": finite(interval.low),
+        "high": finite(interval.high),
         "reason": interval.reason,
     }
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
