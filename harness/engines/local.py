@@ -62,9 +62,10 @@ def run_local(
             for connection, worker in list(busy.items()):
                 if connection not in ready and now < worker.deadline:
                     continue
-                outcome = worker.take(late=connection not in ready)
+                late = connection not in ready
+                outcome = worker.take(late)
                 del busy[connection]
-                if outcome.status in (Status.LATE, Status.DIED):
+                if late or outcome.status is Status.DIED:
                     worker.restart(start_timeout_s)
                 idle.append(worker)
                 yield outcome
