@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from harness.conclude import conclude
 from harness.errors import LedgerError
 from harness.ledger import Ledger, write_atomically
 from harness.report import CRITICAL
-from harness.run import conclude
 from harness.suite import read_suite
 from harness.verdict import Decision, Status, Verdict
 

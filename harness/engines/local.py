@@ -6,12 +6,14 @@ import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from harness.candidates.base import Candidate
+from harness.engines.base import Item, Result
+from harness.engines.blocks import map_blocks
 from harness.engines.worker import READY, serve
 from harness.errors import CandidateError
 from harness.outcome import Outcome, Status
@@ -38,12 +40,12 @@ def run_local(
     Raises:
         CandidateError: the candidate cannot be prepared at all.
     """
-    pool = [_Worker(candidate) for _ in range(max(1, workers))]
+    pool = [Worker(candidate) for _ in range(max(1, workers))]
     waiting = iter(studies)
     try:
         for worker in pool:
             worker.start(start_timeout_s)
-        idle, busy = list(pool), dict[Connection, _Worker]()
+        idle, busy = list(pool), dict[Connection, Worker]()
         while True:
             while idle:
                 study = next(waiting, None)
@@ -74,7 +76,9 @@ def run_local(
 
 
 @dataclass(slots=True, eq=False)
-class _Worker:
+class Worker:
+    """A process that holds a candidate and answers one study after another."""
+
     candidate: Candidate
     process: SpawnProcess = field(init=False)
     connection: Connection = field(init=False)
@@ -83,6 +87,11 @@ class _Worker:
     deadline: float = float("inf")
 
     def start(self, limit_s: float) -> None:
+        """Starts the process and waits until the candidate is loaded.
+
+        Raises:
+            CandidateError: it cannot be sent there, does not load, or not within the limit.
+        """
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(self.candidate, theirs), daemon=True)
         try:
@@ -110,6 +119,7 @@ class _Worker:
             raise CandidateError(f"candidate {self.candidate.name} does not load: {message}")
 
     def give(self, study: Study, timeout_s: float) -> bool:
+        """Hands a study over; False where the process is no more."""
         self.study_id = study.study_id
         self.began = time.monotonic()
         self.deadline = self.began + timeout_s
@@ -120,6 +130,7 @@ class _Worker:
         return True
 
     def take(self, late: bool) -> Outcome:
+        """What came of it."""
         elapsed = time.monotonic() - self.began
         if late:
             return Outcome(self.study_id, Status.LATE, None, "", elapsed)
@@ -133,15 +144,45 @@ class _Worker:
         return Outcome(self.study_id, Status(status), report, error, elapsed)
 
     def restart(self, limit_s: float) -> None:
+        """Ends the process and starts another, as `start` does."""
         self.stop()
         self.start(limit_s)
 
     def stop(self) -> None:
+        """Ends the process, whatever it is at."""
         with contextlib.suppress(AttributeError, OSError):  # never started
             self.connection.close()
         if (process := getattr(self, "process", None)) is not None and process.pid:
             process.kill()
             process.join()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """Worker processes of this machine."""
+
+    workers: int = 1
+
+    def ask(
+        self,
+        candidate: Candidate,
+        studies: Iterable[Study],
+        *,
+        timeout_s: float,
+        start_timeout_s: float,
+    ) -> Iterator[Outcome]:
+        """As `run_local`."""
+        return run_local(
+            candidate,
+            studies,
+            workers=self.workers,
+            timeout_s=timeout_s,
+            start_timeout_s=start_timeout_s,
+        )
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], *, heavy: bool) -> Iterator[Result]:
+        """As `map_blocks`; in this process where it is heavy."""
+        return map_blocks(work, items, 1 if heavy else self.workers)
 
 
 def default_workers() -> int:
