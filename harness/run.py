@@ -93,9 +93,11 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
     cohort_digest, digests = manifest_digest(request.cohort, chosen, progress)
     candidate = request.candidate.digest()
     locked = check_lock(request.lock, suite, cohort_digest, study_digests=digests, candidate=candidate)
-    cache = request.annotations or request.out / "annotations"
-    annotators = open_annotators(suite, request.cohort.name, cache)
     engine = request.engine or LocalEngine(request.workers)
+    # Other machines have no part in this folder, and words of reports stay where they are kept.
+    local = isinstance(engine, LocalEngine)
+    cache = request.annotations or request.out / "annotations" if local else None
+    annotators = open_annotators(suite, request.cohort.name, cache)
     identity = {
         "format": 1,
         "harness": __version__,
