@@ -49,14 +49,14 @@ class RecordFile:
 
     def __init__(self, path: Path, error: type[HarnessError]) -> None:
         self.path, self.error = path, error
+        self._header: list[str] = []
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "error": self.error}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
+        self.__init__(**state)  # type: ignore[misc]
 
     def scan(self) -> Iterator[tuple[int, int, Record]]:
         """Line number, place and values of every row, streamed.
@@ -75,15 +75,14 @@ class RecordFile:
                 if self._kind != ".csv":
                     row: Record = json.loads(next(lines))
                     return row
-                if self._header is None:
+                if not self._header:
                     self._header = next(csv.reader(_decoded(self._lines_from(0)), strict=True))
                 return dict(zip(self._header, next(csv.reader(_decoded(lines), strict=True)), strict=True))
             except (StopIteration, ValueError, csv.Error):
                 raise self.error(f"{self.path}: was changed while it was in use") from None
 
     def _open(self) -> None:
-        self._header: list[str] | None = None
-        self._kind = _kind(self.path, self.error)
+        self._kind: str = _kind(self.path, self.error)
         with _told(self.path, self.error):
             stream = _open(self.path)
             if self.path.suffix == ".gz":

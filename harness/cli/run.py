@@ -80,9 +80,7 @@ def act(options: argparse.Namespace) -> int:
     if options.engine == "local" and options.address is not None:
         raise HarnessError("--address names a Ray cluster; give --engine ray with it")
     if options.engine == "ray" and options.annotations is not None:
-        raise HarnessError(
-            "--annotations is a folder of this machine; --engine ray keeps nothing in it"
-        )
+        raise HarnessError("--annotations is a folder of this machine; --engine ray keeps nothing in it")
     suite = read_suite(options.suite)
     wanted = dict(suite.cohort.options)
     if suite.cohort.split is not None:

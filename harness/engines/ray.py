@@ -165,6 +165,8 @@ class _Actor:
     """What comes of its start; None once it is ready."""
     hands: deque[tuple[Any, list[Study]]] = field(default_factory=deque)
     """Batches given to it, the first of which it is at."""
+    alone: bool = False
+    """It is at a study that was in a lost worker's hands, and gets no other."""
 
     def refs(self) -> list[Any]:
         return [self.starting] if self.starting is not None else [ref for ref, _ in self.hands]
@@ -222,11 +224,18 @@ class _Run:
         self.actors.append(_Actor(handle, handle.start.remote()))
 
     def _hand_out(self) -> None:
-        """Gives every actor that is ready something to do, those with the least first."""
+        """Gives every actor that is ready something to do, those with the least first.
+
+        What a lost worker had in its hands is given by itself, to an actor with nothing else, so that no
+        study is taken for one that takes its worker down because it lay beside it.
+        """
         for depth in range(AHEAD):
             for actor in self.actors:
-                if actor.starting is not None or len(actor.hands) != depth:
+                if actor.starting is not None or len(actor.hands) != depth or (depth and actor.alone):
                     continue
+                if self.again and depth:
+                    continue
+                actor.alone = bool(self.again)
                 batch = [self.again.popleft()] if self.again else list(islice(self.waiting, BATCH))
                 if not batch:
                     return

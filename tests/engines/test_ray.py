@@ -1,7 +1,5 @@
-import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -37,33 +35,25 @@ if __name__ == "__main__":
 """
 
 
-def small():
-    """A node of little memory. Its agents get ports beforehand: it would not wait long to be told them."""
-    names = ("metrics_agent_port", "runtime_env_agent_port", "metrics_export_port",
-             "dashboard_agent_listen_port")  # fmt: skip
-    with contextlib.ExitStack() as stack:
-        free = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
-        ports = [item.getsockname()[1] for item in free]
-    return {
-        **dict(zip(names, ports, strict=True)),
-        "object_store_memory": 80_000_000,
-        "include_dashboard": False,
-    }
+SMALL = {"object_store_memory": 80_000_000, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(tmp_path_factory):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    # Where jsonschema finds this, each of Ray's many processes spends seconds on a grammar of addresses.
+    spared = tmp_path_factory.mktemp("spared")
+    (spared / "rfc3987_syntax.py").write_text("raise ImportError\n")
+    paths = os.pathsep.join([str(spared), str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", paths)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_object_store_minimum_memory_bytes", "10000000")
         # The head has no core to give: what works can be killed.
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small()})
-        found.add_node(num_cpus=2, **small())
+        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+        found.add_node(num_cpus=2, **SMALL)
         ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
         yield found
         ray.shutdown()
@@ -117,7 +107,7 @@ def test_a_killed_node_and_a_killed_driver_leave_the_same_ledger(cluster, tmp_pa
         path.unlink()
 
     out = tmp_path / "ray"
-    lost = cluster.add_node(num_cpus=1, **small())
+    lost = cluster.add_node(num_cpus=1, **SMALL)
     words = [DRIVER, suite, phantom_root, out, asked, TESTS, cluster.address]
     driver = subprocess.Popen([sys.executable, "-c", *map(str, words)], stderr=subprocess.DEVNULL)
     wait_for(lambda: len(list(asked.iterdir())) > studies // 4, driver)
