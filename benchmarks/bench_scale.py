@@ -310,27 +310,33 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             _apart(overhead, Path(name))
         return
-    cost: dict[int, float] = {}
+    found: dict[int, dict[str, float]] = {}
     for studies in options.sizes:
         with tempfile.TemporaryDirectory() as name:
             steps: list[Step] = _apart(line, Path(name), studies)
         show(studies, steps)
         sys.stdout.flush()
-        by_name = {item.name: item.processor_s / studies for item in steps}
-        asked, generated = by_name["ask the candidate"], by_name["generate"]
-        cost[studies] = sum(by_name.values()) - generated
-        measured = Measured(
-            candidate_s=CANDIDATE_S,
-            handling_s=asked + by_name["open the cohort"] + by_name["digest studies"],
-            reading_s=by_name["label and measure"],
-            concluding_s=by_name["infer and decide"] + by_name["gate: derive again"],
-        )
-    few, many = min(cost), max(cost)
+        found[studies] = {item.name: item.processor_s for item in steps[1:]}
+    few, many = min(found), max(found)
+    if few == many:
+        return
+    cost = {studies: sum(found[studies].values()) / studies for studies in (few, many)}
     print(f"\nCPU a study at {many:,} over that at {few:,} studies (target: 1 or less): "
           f"{cost[many] / cost[few]:.2f}")  # fmt: skip
-    for need in (Need(studies=2_300_000, gpus=1), Need(studies=2_300_000, gpus=32)):
+    # What a study more costs: what every process begins with is paid once.
+    more = {name: (found[many][name] - found[few][name]) / (many - few) for name in found[few]}
+    print(
+        "ms of CPU for a study more: " + ", ".join(f"{name} {each * 1e3:.2f}" for name, each in more.items())
+    )
+    measured = Measured(
+        candidate_s=CANDIDATE_S,
+        handling_s=more["open the cohort"] + more["digest studies"] + more["ask the candidate"],
+        reading_s=more["label and measure"],
+        concluding_s=more["infer and decide"] + more["gate: derive again"],
+    )
+    for need in (Need(studies=many, gpus=1), Need(studies=377_110, gpus=1), Need(studies=2_300_000, gpus=1),
+                 Need(studies=2_300_000, gpus=32, cores=64)):  # fmt: skip
         print(needed(measured, need))
-    print(f"machine: {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":
