@@ -67,8 +67,8 @@ def ask(candidate, studies=STUDIES, workers=1, timeout_s=20.0):
 
 
 def test_outcomes_are_those_of_the_local_engine(cluster, tmp_path):
-    ours = ask(Sometimes(tmp_path), workers=2, timeout_s=4)
-    theirs = {o.study_id: o for o in run_local(Sometimes(tmp_path), STUDIES, workers=2, timeout_s=4)}
+    ours = ask(Sometimes(tmp_path), workers=2, timeout_s=10)
+    theirs = {o.study_id: o for o in run_local(Sometimes(tmp_path), STUDIES, workers=2, timeout_s=10)}
     assert {key: (o.status, o.error, o.report) for key, o in ours.items()} == {
         key: (o.status, o.error, o.report) for key, o in theirs.items()
     }
