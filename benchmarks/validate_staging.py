@@ -111,9 +111,8 @@ def main() -> int:
         print(f"  {rule.measure:20} rolled back at its very limit   {at_limit:.4f}")
     ok = total <= watch.false_rollbacks + 3 * math.sqrt(watch.false_rollbacks / runs)
     good &= ok
-    print(
-        f"  all rules {total:.4f}   declared at most {watch.false_rollbacks:g}   {'ok' if ok else 'TOO OFTEN'}"
-    )
+    word = "ok" if ok else "TOO OFTEN"
+    print(f"  all rules {total:.4f}   declared at most {watch.false_rollbacks:g}   {word}")
     latency = next(rule for rule in watch.rules if rule.measure == "latency")
     found = watches(watch, latency, 0.2, runs, rng)
     minutes = np.where(found > 0, found * watch.every_min + watch.lateness_min, math.inf)
