@@ -212,7 +212,7 @@ def _parity(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
     full, exported = found.full, found.exported
     tied = exported if run.candidate == exported.candidate else full
     if why := _stranger(tied, run, policy.suites[section]):
-        yield _open(section, section, f"{why}; {_TIE}")
+        yield _open(section, section, why if tied.candidate == run.candidate else f"{why}; {_TIE}")
         return
     reason = "the checkpoint meets the suite's criteria"
     if full.verdict.status is not Status.PASS:
