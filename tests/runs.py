@@ -6,6 +6,8 @@ from harness.cohorts.phantom import PhantomCohort
 from harness.run import Request, execute
 
 SUITES = Path(__file__).parents[1] / "suites"
+REPORT_SUITES = sorted(path for path in SUITES.glob("*.yaml") if "\nmeasures:" in path.read_text())
+"""Those that judge reports; others ask about something else."""
 
 SUITE = """\
 name: small

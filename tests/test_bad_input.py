@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from harness.cli import main
-from runs import SUITE, SUITES, write_suite
+from runs import REPORT_SUITES, SUITE, write_suite
 
 TEXT_SUITE = SUITE.replace("cohort: {split: test}\n", "").replace("slices: [sex]\n", "")
 
@@ -260,7 +260,7 @@ def test_a_full_disk_while_writing(desk):
 
 
 def test_suites_shipped_never_pass_a_silent_candidate(desk):
-    for path in SUITES.glob("*.yaml"):
+    for path in REPORT_SUITES:
         shutil.rmtree(desk.root / "run", ignore_errors=True)
         silent = desk.candidate([{"study_id": row["study_id"], "report": ""} for row in desk.rows])
         cohort = desk.cohort([{**row, "split": "test"} for row in desk.rows])

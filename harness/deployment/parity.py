@@ -209,7 +209,7 @@ def read_numbers(folder: Path) -> Numbers:
 
 def _logged(run: Ledger) -> str | None:
     """Digest of the last parity.json that a run's log names."""
-    found = [entry["sha256"] for entry in run.log.entries() if entry["event"] == "parity"]
+    found: list[str] = [entry["sha256"] for entry in run.log.entries() if entry["event"] == "parity"]
     return found[-1] if found else None
 
 

@@ -94,7 +94,10 @@ def latency_curve(latency: Mapping[str, Any], title: str) -> str:
         )
         parts.append(f'<circle cx="{x(found["estimate"]):.1f}" cy="{y(share):.1f}" r="3.4" fill="{INK}"/>')
         label = f"{name.upper()} {found['estimate']:.3g} s"
-        parts.append(text(x(ends[1]) + 8, y(share) + 12, label, INK, 9, "start", 600))
+        if x(ends[1]) < width - right - 80:
+            parts.append(text(x(ends[1]) + 8, y(share) + 12, label, INK, 9, "start", 600))
+        else:
+            parts.append(text(width - right, y(share) + 18, label, INK, 9, "end", 600))
         told.append(label)
     parts.append(
         text(

@@ -51,7 +51,7 @@ def load_curve(results: Mapping[str, Any], limits: Sequence[tuple[str, float]], 
     parts = []
     for value in ticks(10**low, 10**high):
         parts.append(line(left, y(value), width - right, y(value), RULE, 0.6))
-        parts.append(text(left - 6, y(value) + 3, seconds(value).replace(".00", ""), MUTED, 8.5, "end"))
+        parts.append(text(left - 6, y(value) + 3, f"{value:g} s", MUTED, 8.5, "end"))
     for rate in _rates(most):
         parts.append(line(x(rate), bottom, x(rate), bottom + 4, MUTED, 0.8))
         parts.append(text(x(rate), bottom + 15, f"{rate:,.0f}", MUTED, 8.5, "middle"))

@@ -51,7 +51,8 @@ def serve(candidate: Candidate, connection: Connection) -> None:
 
 def _memory() -> dict[str, Any]:
     """The most memory that this process has held so far, and the GPU that torch put the model on."""
-    told: dict[str, Any] = {"host_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+    unit = 1 if sys.platform == "darwin" else 1024
+    told: dict[str, Any] = {"host_peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         place = torch.cuda.current_device()

@@ -6,6 +6,7 @@ name their method.
 
 from harness.inference.bootstrap import Bootstrap, BootstrapDistribution, bootstrap_interval
 from harness.inference.bootstrap_intervals import bca_interval
+from harness.inference.bounded_mean import bounded_mean_interval
 from harness.inference.clustered import clustered_proportion_interval, design_effect
 from harness.inference.clustered_differences import (
     clustered_paired_difference_interval,
@@ -55,6 +56,7 @@ __all__ = [
     "bca_interval",
     "bootstrap_interval",
     "bootstrap_weights",
+    "bounded_mean_interval",
     "clustered_mcnemar_test",
     "clustered_paired_difference_interval",
     "clustered_proportion_interval",

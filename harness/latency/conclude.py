@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.candidates.base import ModelSize
 from harness.candidates.timing import PHASES
+from harness.errors import LedgerError
 from harness.gpu_hours import usd_per_study
 from harness.latency.decide import decide
 from harness.latency.device import Device, mismatches
@@ -33,7 +34,9 @@ def conclude(ledger: Readable, suite: LatencySuite) -> dict[str, Any]:
     """
     entries = list(ledger.log.entries())
     times = read_times(entries, suite)
-    context = next(entry for entry in entries if entry["event"] == "context")
+    context = next((entry for entry in entries if entry["event"] == "context"), None)
+    if context is None:
+        raise LedgerError(f"{ledger.root}: the log does not tell the environment; it is damaged")
     devices = [Device(**entry["device"]) for entry in (*times.sessions, times.finished)]
     faults = list(dict.fromkeys(fault for device in devices for fault in mismatches(suite.target, device)))
     if any(getattr(devices[0], name) != getattr(other, name) for other in devices for name in _STEADY):

@@ -9,8 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.inference import Interval
-from harness.inference.bounded_mean import bounded_mean_interval
+from harness.inference import Interval, bounded_mean_interval
 from harness.latency.samples import StageTimes, Times
 from harness.latency.suite import CLOSED, QUANTILES, LatencyCriterion, LatencySuite
 from harness.status import Status, finite

@@ -13,6 +13,7 @@ ASSUMPTIONS: Final = (
     "Commun ACM 2009;52(4):65-76), divided by the efficiency.",
     "Two operations a parameter and token; attention and the key-value cache are left out; each token "
     "written reads the language model's weights once, for all beams together.",
+    "What it costs to start each step of a GPU is left out: for a small model that is most of the time.",
     "Preprocessing and formatting are done by the processor and taken as they were measured here.",
 )
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from harness.candidates.base import Candidate
 from harness.chain import Chain
 from harness.cohorts.base import Cohort
 from harness.digests import code_digest, code_revision, environment
-from harness.errors import CohortError
+from harness.errors import CandidateError, CohortError
 from harness.latency.clock import Clock, SystemClock, Watch
 from harness.latency.conclude import conclude
 from harness.latency.device import Probe, SystemProbe
@@ -27,7 +26,7 @@ from harness.run import Progress, manifest_digest
 from harness.study import Study
 
 _BATCH, _PAUSE_S, _KEPT_S = 64, 0.05, 5.0
-"""Times are written when so many wait, or when nothing is due for so long, or after so many seconds."""
+"""Times are written when so many wait, or after so many seconds, in a pause of so long where there is one."""
 _DEAD: Final = (Status.LATE, Status.DIED)
 
 
@@ -135,6 +134,8 @@ class _Run:
                 self.asked[entry["stage"]] += records
                 self.peaks |= entry["peaks"]
         self.waiting: list[Asked] = []
+        self.slowest = 0.0
+        self.broken: CandidateError | None = None
         self.written = self.clock.now()
 
     def measure(self) -> None:
@@ -168,6 +169,7 @@ class _Run:
             study = self.studies[-1 - number % len(self.studies)]
             start = self.clock.now()
             outcome, ended, _ = self._ask(study)
+            self._go_on()
             warm.append({"seconds": round(ended - start, 6), "status": outcome.status.value})
             self.progress("warming up", number + 1, count)
         device = self.probe.device(self.server.pid, self.account)
@@ -204,7 +206,7 @@ class _Run:
             for number in missing:
                 due += float(between[number])
                 left = origin + due - self.clock.now()
-                if left > _PAUSE_S:
+                if left > _PAUSE_S and self.clock.now() - self.written > _KEPT_S:
                     self._write(stage)
                     left = origin + due - self.clock.now()
                 while left > 0:  # a sleep may end early
@@ -219,7 +221,6 @@ class _Run:
         began = self.clock.now()
         outcome, ended, ready = self._ask(self.studies[place])
         account = outcome.account
-        slowest = max((item.service_s for item in self.asked[stage.name]), default=math.inf)
         asked = Asked(
             number=number,
             study=place,
@@ -236,8 +237,10 @@ class _Run:
         self.asked[stage.name].append(asked)
         late = self.clock.now() - self.written > _KEPT_S
         # What a killed run could wish away is written at once.
-        if late or not asked.ok or asked.service_s > slowest or len(self.waiting) >= _BATCH:
+        if late or not asked.ok or asked.service_s > self.slowest or len(self.waiting) >= _BATCH:
             self._write(stage)
+        self.slowest = max(self.slowest, asked.service_s)
+        self._go_on()
         self.progress(self._told(stage), len(self.asked[stage.name]), stage.studies)
 
     def _ask(self, study: Study) -> tuple[Outcome, float, float]:
@@ -249,11 +252,19 @@ class _Run:
             if name in outcome.account:
                 self.peaks[name] = max(self.peaks.get(name, 0), int(outcome.account[name]))
         if outcome.status in _DEAD:
-            self.server.start()
+            try:
+                self.server.start()
+            except CandidateError as error:  # once this study's time is in the log
+                self.broken = error
         ready = self.clock.now()
         if used := self.probe.used_bytes():
             self.peaks["gpu_used_bytes"] = max(self.peaks.get("gpu_used_bytes", 0), used)
         return outcome, ended, ready
+
+    def _go_on(self) -> None:
+        """Stops where the candidate could not be started again."""
+        if self.broken is not None:
+            raise self.broken
 
     def _missing(self, stage: Stage) -> list[int]:
         done = {item.number for item in self.asked[stage.name]}
@@ -284,6 +295,4 @@ class _Run:
 
 
 def _plain(item: Asked) -> dict[str, Any]:
-    record = asdict(replace(item, session=0))
-    del record["session"]
-    return {key: value for key, value in record.items() if value not in ({}, None)}
+    return {key: value for key, value in asdict(item).items() if key != "session" and value != {}}

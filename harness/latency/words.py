@@ -7,8 +7,8 @@ from typing import Any, Final
 from harness.latency.suite import CLOSED
 
 HEAD: Final = (
-    "Load", "Studies/h", "Of capacity", "Studies", "No report", "P50", "P90", "P99", "95 % of P99", "Slowest",
-    "Mean wait", "Longest queue",
+    "Load", "Studies/h", "Of capacity", "Studies", "No report", "P50", "P90", "P99", "P99, interval",
+    "Slowest", "Mean wait", "Longest queue",
 )  # fmt: skip
 PHASE_WORDS: Final = {
     "preprocessing": "Preprocessing",
@@ -23,7 +23,9 @@ def seconds(value: float | None) -> str:
     """Three digits; a dash where there is none."""
     if value is None:
         return "–"
-    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
+    if value >= 1:
+        return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s"
+    return f"{1000 * value:.0f} ms" if value >= 0.001 or value == 0 else "< 1 ms"
 
 
 def quantile(stage: dict[str, Any], name: str) -> str:

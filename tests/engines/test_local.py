@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from harness.candidates.base import Candidate
+from harness.candidates.base import Candidate, count_tokens, phase
 from harness.engines.local import default_workers, run_local
 from harness.errors import CandidateError
 from harness.outcome import Status
@@ -65,6 +65,29 @@ def test_every_study_gets_one_outcome(workers):
     assert all(
         outcome.report.findings_text == "No effusion." and outcome.latency_s > 0 for outcome in outcomes
     )
+
+
+class Timed(Candidate):
+    """Tells where its time goes."""
+
+    name = "timed"
+
+    def digest(self):
+        return "0" * 64
+
+    def report(self, study):
+        with phase("preprocessing"):
+            count_tokens(read=int(study.study_id), written=1)
+        return Report(report_id=study.study_id, impression="No effusion.")
+
+
+def test_an_outcome_carries_what_the_worker_tells_of_its_study_alone():
+    outcomes = {o.study_id: o for o in run_local(Timed(), STUDIES[:3])}
+    for number, outcome in outcomes.items():
+        assert outcome.account["tokens"] == {"read": int(number), "written": 1}
+        assert set(outcome.account["phases_s"]) == {"preprocessing"}
+        assert outcome.account["host_peak_bytes"] > 10**7
+    assert "phases_s" not in next(iter(run_local(Chatty(), STUDIES[:1]))).account
 
 
 def test_each_fault_is_its_own_status_and_the_others_go_on():

@@ -121,7 +121,7 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         (
             "waivers: []",
             "waivers:\n  - {condition: a, by: ' ', reason: b, granted: 2026-01-01, expires: 2026-02-01}",
-            ":15:21: waivers[0].by: must say something",
+            ":15:20: waivers[0].by: must say something",
         ),
         (
             "waivers: []",

@@ -12,6 +12,7 @@ from harness.candidates import open_candidate
 from harness.candidates.multimodal.candidate import MultimodalCandidate
 from harness.candidates.multimodal.generation import Generated
 from harness.candidates.multimodal.model import RadiologyMultimodalModel
+from harness.candidates.timing import PHASES, Stopwatch
 from harness.engines.local import run_local
 from harness.errors import CandidateError, CohortError, GenerationError
 from harness.outcome import Status
@@ -269,3 +270,32 @@ def test_pictures_of_every_kind(checkpoint, tmp_path):
 def test_a_report_can_be_read_back(checkpoint, make_study):
     report = prepared(checkpoint).report(make_study(View.PA))
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_it_tells_its_phases_and_tokens(checkpoint, make_study, monkeypatch, tokenizer):
+    candidate = prepared(checkpoint)
+    model, processor = candidate._loaded
+    head_sees(candidate, Pneumothorax=9.0)
+    text = TEXT
+    monkeypatch.setattr(processor.__class__, "decode", lambda self, tokens: text)  # random weights write none
+    with Stopwatch().running() as watch:
+        candidate.report(make_study(View.PA))
+    told = watch.account()
+    assert set(told["phases_s"]) == set(PHASES)
+    assert all(seconds > 0 for seconds in told["phases_s"].values())
+    assert told["tokens"]["read"] > model.config.grid**2
+    assert 1 <= told["tokens"]["written"] <= model.config.max_new_tokens
+
+
+def test_its_size_is_that_of_its_weights(checkpoint):
+    candidate = prepared(checkpoint, beams=3)
+    model, _ = candidate._loaded
+    found = candidate.size()
+    counted = sum(p.numel() for part in (model.vision, model.projector) for p in part.parameters())
+    assert found.encoder_parameters == counted
+    language = sum(p.numel() for p in model.language.parameters())
+    embeddings = model.causal_lm.get_input_embeddings().weight
+    tied = embeddings is model.causal_lm.get_output_embeddings().weight
+    assert found.language_parameters == language - (0 if tied else embeddings.numel())
+    assert found.encoder_tokens == 2 * (1 + model.config.grid**2)
+    assert (found.bytes_per_parameter, found.beams) == (4, 3)

@@ -7,6 +7,7 @@ import pytest
 from harness.candidates import open_candidate
 from harness.candidates.multimodal.candidate import MultimodalCandidate
 from harness.candidates.onnx.candidate import OnnxCandidate
+from harness.candidates.timing import PHASES, Stopwatch
 from harness.errors import CandidateError, CohortError
 from harness.study import Image, Study, View
 from tiny_package import make_checkpoint, make_package, study_of
@@ -101,3 +102,16 @@ def test_a_picture_that_cannot_be_used_fails_its_study_alone(tiny_package, tmp_p
     with pytest.raises(CandidateError, match="needs a frontal or lateral view"):
         candidate.report(Study("s", ()))
     assert candidate.report(study_of(tmp_path)).text
+
+
+def test_it_tells_phases_tokens_and_size(tiny_package, tmp_path):
+    candidate = OnnxCandidate(tiny_package)
+    candidate.prepare()
+    with Stopwatch().running() as watch:
+        candidate.report(study_of(tmp_path))
+    told = watch.account()
+    assert set(told["phases_s"]) == set(PHASES)
+    assert told["tokens"]["read"] > 0 < told["tokens"]["written"]
+    size = candidate.size()
+    assert size.bytes_per_parameter == 4
+    assert size.language_parameters * 4 <= (tiny_package / "language.onnx").stat().st_size + 4
