@@ -57,7 +57,7 @@ def start_server(folder: Path, database: Path) -> tuple[subprocess.Popen, str]:
         server = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **QUIET}, start_new_session=True
         )
-    address, limit = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    address, limit = f"http://127.0.0.1:{port}", time.monotonic() + 600
     while True:
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310 - loopback
