@@ -57,7 +57,7 @@ def start_server(folder: Path, database: Path) -> tuple[subprocess.Popen, str]:
         server = subprocess.Popen(
             command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **QUIET}, start_new_session=True
         )
-    address, limit = f"http://127.0.0.1:{port}", time.monotonic() + 120
+    address, limit = f"http://127.0.0.1:{port}", time.monotonic() + 600
     while True:
         try:
             with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310 - loopback
@@ -157,5 +157,5 @@ def in_child(act, *arguments) -> int:
     """Runs in a process of its own; its exit code, -9 where it was killed."""
     child = FORKS.Process(target=act, args=arguments)
     child.start()
-    child.join(60)
+    child.join(600)  # a busy machine is no failure
     return child.exitcode

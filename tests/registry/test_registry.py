@@ -96,12 +96,13 @@ class TestRegistry:
         for child in children:
             child.start()
         for child in children:
-            child.join(60)
+            child.join(600)
         told = sorted((tmp_path / version).read_text() for version in versions)
         assert told[1] == "won"
         assert "somebody else moved it" in told[0] or "is being moved right now" in told[0]
         assert (tmp_path / registry.aliases(name)["production"]).read_text() == "won"
 
+    @pytest.mark.slow
     def test_killed_at_any_step_the_same_move_finishes(self, registry, name):
         old, new = add_version(registry, name), add_version(registry, name)
         move(registry, name, old, None)

@@ -76,6 +76,7 @@ class TestVersions:
         with pytest.raises(CandidateError, match="but the code that runs them is not"):
             open_version(registry, found)
 
+    @pytest.mark.slow
     def test_killed_at_any_step_it_is_registered_once(self, registry, name, tmp_path):
         locator, step = make_weights(tmp_path / "weights"), 0
         place = (registry.store.registry, registry.store.folder)
