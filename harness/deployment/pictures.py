@@ -213,7 +213,7 @@ def dicom_image(path: Path) -> Pillow.Image:
 
 def _check_compression(path: Path, file: Any) -> None:
     """A decoder must be there before the pixels are asked for, so that the reason can be told."""
-    from pydicom.pixels.decoders import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntax = file.file_meta.get("TransferSyntaxUID")
     if syntax is None or not syntax.is_encapsulated:
