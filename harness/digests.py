@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,36 @@ def canonical_json(value: Any) -> str:
 def digest_value(value: Any) -> str:
     """SHA-256 (hex) of a plain JSON value."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_object(parts: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of an object, as `digest_value`.
+
+    A value that is an iterator counts as the list of what it gives; one item of it is held at a time.
+    """
+    digest = hashlib.sha256(b"{")
+    for number, key in enumerate(sorted(parts)):
+        digest.update(f"{',' if number else ''}{canonical_json(key)}:".encode())
+        if isinstance(parts[key], Iterator):
+            _add_items(digest, parts[key])
+        else:
+            digest.update(canonical_json(parts[key]).encode())
+    digest.update(b"}")
+    return digest.hexdigest()
+
+
+def digest_items(items: Iterable[Any]) -> str:
+    """SHA-256 (hex) of a list of plain JSON values, as `digest_value`, holding one item at a time."""
+    digest = hashlib.sha256()
+    _add_items(digest, items)
+    return digest.hexdigest()
+
+
+def _add_items(digest: hashlib._Hash, items: Iterable[Any]) -> None:
+    digest.update(b"[")
+    for number, item in enumerate(items):
+        digest.update(f"{',' if number else ''}{canonical_json(item)}".encode())
+    digest.update(b"]")
 
 
 def digest_file(path: Path) -> str:

@@ -5,6 +5,7 @@ HarnessError
 ├── PacketError       a packet file that cannot be read as one
 ├── CohortError       studies that cannot be read, or must not be judged
 ├── CandidateError    a candidate that cannot be loaded
+├── EngineError       a cluster that cannot be reached or used, or whose workers are all gone
 ├── TrainingError     a training configuration that cannot be used, or a training that went wrong
 ├── GenerationError   a report that a model could not write
 ├── ServiceError      a service that cannot start, or an image that it does not get
@@ -51,6 +52,12 @@ class CohortError(HarnessError):
 
 class CandidateError(HarnessError):
     """A candidate that cannot be loaded (one that fails on a study is a scored row, not this)."""
+
+
+class EngineError(HarnessError):
+    """A cluster that cannot be reached or used, or whose workers are all gone; what is written stands."""
+
+    exit_code = 3
 
 
 class TrainingError(HarnessError):

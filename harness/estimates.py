@@ -196,9 +196,11 @@ def _values(
             values.append(WeightedValue(float(point[place]), partial(distribution.guarded_interval, place)))
             continue
         successes, trials = (
-            np.bincount(index, table[:, measure.columns.index(name)], patients).astype(np.float64)
+            np.bincount(index, table[:, measure.columns.index(name)], patients).astype(np.int32)
             for name in (names.successes, names.trials)
         )
+        counted = trials > 0  # the others say nothing, and intervals are kept for as long as estimates
+        successes, trials = successes[counted], trials[counted]
         interval = partial(clustered_proportion_interval, successes, trials)
         values.append(WeightedValue(float(point[place]), interval, successes, trials))
     return values
@@ -245,7 +247,7 @@ def bounds_of(interval: IntervalOf, confidences: Sequence[float]) -> dict[str, f
     }
 
 
-def _perfect(trials: Floats, confidence: float, side: Literal["lower", "upper"]) -> Interval:
+def _perfect(trials: NDArray[Any], confidence: float, side: Literal["lower", "upper"]) -> Interval:
     successes = trials if side == "lower" else np.zeros_like(trials)
     return clustered_proportion_interval(successes, trials, confidence, side)
 

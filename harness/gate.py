@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from harness.conclude import conclude
 from harness.errors import LedgerError
 from harness.latency.evidence import is_latency, judge_latency
 from harness.ledger import Ledger, write_atomically
 from harness.plain import difference
 from harness.report import CRITICAL
-from harness.run import conclude
 from harness.suite import read_suite
 from harness.verdict import Decision, Status, Verdict
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.chain import Chain
-from harness.digests import canonical_json, digest_file, digest_value
+from harness.digests import canonical_json, digest_file, digest_object, digest_value
 from harness.errors import LedgerError
 
 Table = Literal["cases", "predictions", "timings", "rows"]
@@ -25,6 +26,16 @@ TABLES: Final[tuple[Table, ...]] = ("cases", "predictions", "timings", "rows")
 
 DIGESTED: Final[tuple[Table, ...]] = ("cases", "predictions", "rows")
 """What the ledger digest is made of; times differ from run to run: evidence, not content."""
+
+
+LABELS: Final = pa.list_(pa.int8())
+"""Type of a column of `State` codes."""
+
+BLOCK: Final = 500
+"""Studies held at a time: some MB."""
+
+_PARTS_HELD: Final = 16
+"""Parts kept open for reading; workers finish nearly in the order of the studies."""
 
 
 class Readable(Protocol):
@@ -36,6 +47,9 @@ class Readable(Protocol):
 
     def read(self, table: Table, columns: Sequence[str] | None = None) -> pa.Table:
         """A table, sorted by study id."""
+
+    def blocks(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """The same, some studies at a time."""
 
     def results(self) -> dict[str, Any]:
         """results.json."""
@@ -152,21 +166,69 @@ class Ledger:
         Raises:
             LedgerError: a part is missing or was changed, or a study stands in it twice.
         """
-        tables = []
-        for part, entry in sorted(self._parts[table].items()):
-            path = self._path(table, part)
-            if not path.exists():
-                raise LedgerError(f"{path}: is in the log but not there")
-            if digest_file(path) != entry["sha256"]:
-                raise LedgerError(f"{path}: was changed after it was written")
-            tables.append(pq.read_table(path, columns=list(columns) if columns else None))
-        if not tables:
-            raise LedgerError(f"{self.root}: no {table} yet; the run is not complete")
+        tables = [self._part(table, part, columns) for part in self._names(table)]
         joined = pa.concat_tables(tables).sort_by("study_id")
-        ids = joined.column("study_id")
+        self._check_once(table, joined.column("study_id"))
+        return joined
+
+    def blocks(
+        self, table: Table, columns: Sequence[str] | None = None, size: int = BLOCK
+    ) -> Iterator[pa.Table]:
+        """What `read` gives, so many studies at a time; but for the ids only these are held.
+
+        Blocks of tables that hold the same studies are of the same studies.
+
+        Raises:
+            LedgerError: as `read`.
+        """
+        names = self._names(table)
+        ids = [self._part(table, part, ["study_id"]).column("study_id") for part in names]
+        chunks = [chunk for column in ids for chunk in column.chunks]
+        order = pa.table(
+            {
+                "study_id": pa.chunked_array(chunks, pa.string()),
+                "part": np.repeat(np.arange(len(ids)), [len(column) for column in ids]),
+                "row": np.concatenate([np.arange(len(column)) for column in ids]),
+            }
+        ).sort_by("study_id")
+        self._check_once(table, order.column("study_id"))
+        part, row = (order.column(name).to_numpy() for name in ("part", "row"))
+        del order, ids
+        held: OrderedDict[int, pa.Table] = OrderedDict()
+
+        def piece(number: int, rows: NDArray[np.int64]) -> pa.Table:
+            if number not in held:
+                path = self._path(table, names[number])
+                held[number] = pq.read_table(path, columns=list(columns) if columns else None)
+            held.move_to_end(number)
+            found = held[number].take(rows)
+            if len(held) > _PARTS_HELD:
+                held.popitem(last=False)
+            return found
+
+        for start in range(0, len(part), size):
+            those, rows = part[start : start + size], row[start : start + size]
+            places = [np.flatnonzero(those == number) for number in np.unique(those)]
+            joined = pa.concat_tables([piece(int(those[place[0]]), rows[place]) for place in places])
+            yield joined.take(np.argsort(np.concatenate(places))).combine_chunks()
+
+    def _names(self, table: Table) -> list[str]:
+        if not self._parts[table]:
+            raise LedgerError(f"{self.root}: no {table} yet; the run is not complete")
+        return sorted(self._parts[table])
+
+    def _part(self, table: Table, part: str, columns: Sequence[str] | None) -> pa.Table:
+        """A part, after checking its digest."""
+        path = self._path(table, part)
+        if not path.exists():
+            raise LedgerError(f"{path}: is in the log but not there")
+        if digest_file(path) != self._parts[table][part]["sha256"]:
+            raise LedgerError(f"{path}: was changed after it was written")
+        return pq.read_table(path, columns=list(columns) if columns else None)
+
+    def _check_once(self, table: Table, ids: pa.ChunkedArray) -> None:
         if len(ids.unique()) != len(ids):
             raise LedgerError(f"{self.root}: a study stands twice in {table}")
-        return joined
 
     def done(self, table: Table) -> set[str]:
         """The ids of the studies already written."""
@@ -180,14 +242,12 @@ class Ledger:
         It does not depend on the number of processes, on the order of work, on crashes and
         resumes, or on times.
         """
-        content: dict[str, Any] = {key: self.identity[key] for key in ("suite", "cohort", "candidate")}
-        for table in DIGESTED:
-            content[table] = [
-                digest_value(record)
-                for batch in self.read(table).to_batches()
-                for record in batch.to_pylist()
-            ]
-        return digest_value(content)
+        asked = {key: self.identity[key] for key in ("suite", "cohort", "candidate")}
+        return digest_object({**asked, **{table: self._digests(table) for table in DIGESTED}})
+
+    def _digests(self, table: Table) -> Iterator[str]:
+        for block in self.blocks(table):
+            yield from map(digest_value, block.to_pylist())
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Writes results.json and enters its digest in the log."""

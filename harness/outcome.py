@@ -24,7 +24,7 @@ class Status(StrEnum):
     RAISED = "raised"
     """An exception."""
     LATE = "late"
-    """No answer within the time limit; its worker was killed."""
+    """No answer within the time limit: its worker was killed, or the candidate said so itself."""
     DIED = "died"
     """The worker process ended."""
 

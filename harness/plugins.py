@@ -39,7 +39,7 @@ def load(kind: Kind, name: str) -> Any:
     try:
         return found[name].load()
     except ImportError as error:
-        extra = {"torch": "models", "transformers": "models", "safetensors": "models"}
+        extra = {"torch": "models", "transformers": "models", "safetensors": "models", "httpx": "service"}
         remedy = extra.get((error.name or "").partition(".")[0])
         how = f'; pip install "harness[{remedy}]"' if remedy else ""
         raise PluginError(f"{kind[:-1]} {name} ({found[name].value}) does not load: {error}{how}") from error

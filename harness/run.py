@@ -5,43 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 
 from harness import __version__
-from harness.annotations import Annotators, open_annotators, read_graphs, with_annotators
-from harness.annotators.accuracy import labeler_accuracy
+from harness.annotations import open_annotators
 from harness.candidates.base import Candidate
 from harness.cohorts.base import Cohort, case_digest
-from harness.digests import code_digest, code_revision, digest_file, digest_value, environment
-from harness.disparities import estimate_disparities
-from harness.engines.local import run_local
-from harness.errors import CohortError, SuiteError
-from harness.estimates import estimate_all, slice_columns
-from harness.ledger import Ledger, Readable, matrix
+from harness.conclude import conclude
+from harness.digests import code_digest, code_revision, digest_file, digest_items, environment
+from harness.engines.base import Engine
+from harness.engines.local import LocalEngine
+from harness.errors import CohortError
+from harness.ledger import BLOCK, LABELS, Ledger
 from harness.lock import check_lock, in_identity, keep_lock
-from harness.measures.base import Measure, Pairs, Side
-from harness.outcome import Outcome, Status
+from harness.measuring import Rows, measure
+from harness.outcome import Outcome
 from harness.report import FINDINGS, State
-from harness.resampling_ids import resampling_ids
 from harness.study import Case, case_record
 from harness.suite import Suite, read_suite
-from harness.verdict import decide, settings_of
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a step, how much of it is done, and how much there is."""
 
-BLOCK: Final = 500
-"""Studies of one part of cases and rows: some MB."""
 _PART_STUDIES, _PART_SECONDS = 256, 5.0
 
-_LABELS = pa.list_(pa.int8())
 CASES: Final = pa.schema(
     [
         ("study_id", pa.string()),
@@ -50,7 +42,7 @@ CASES: Final = pa.schema(
         ("findings", pa.string()),
         ("impression", pa.string()),
         ("indication", pa.string()),
-        ("labels", _LABELS),
+        ("labels", LABELS),
         ("groups", pa.string()),
         ("images", pa.list_(pa.string())),
         ("image_digests", pa.list_(pa.string())),
@@ -84,6 +76,8 @@ class Request:
     workers: int = 1
     annotations: Path | None = None
     """Folder of the annotation cache, to share it between runs; None: in the run folder."""
+    engine: Engine | None = None
+    """Where the work runs; None: in `workers` processes of this machine."""
 
 
 def execute(request: Request, progress: Progress = lambda step, done, total: None) -> Ledger:
@@ -99,9 +93,11 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
     cohort_digest, digests = manifest_digest(request.cohort, chosen, progress)
     candidate = request.candidate.digest()
     locked = check_lock(request.lock, suite, cohort_digest, study_digests=digests, candidate=candidate)
-    annotators = open_annotators(
-        suite, request.cohort.name, request.annotations or request.out / "annotations"
-    )
+    engine = request.engine or LocalEngine(request.workers)
+    # Other machines have no part in this folder, and words of reports stay where they are kept.
+    local = isinstance(engine, LocalEngine)
+    cache = request.annotations or request.out / "annotations" if local else None
+    annotators = open_annotators(suite, request.cohort.name, cache)
     identity = {
         "format": 1,
         "harness": __version__,
@@ -128,8 +124,10 @@ def execute(request: Request, progress: Progress = lambda step, done, total: Non
             )
         keep_lock(request.lock, ledger)
         _write_cases(ledger, request.cohort, chosen, digests)
-        _predict(ledger, request, suite, chosen, progress)
-        _measure(ledger, suite, annotators, progress)
+        _predict(ledger, request, engine, suite, chosen, progress)
+        rows = Rows(suite, request.cohort.name, cache, annotators)
+        for done in measure(ledger, rows, engine):
+            progress("measuring", done, len(chosen))
         progress("estimating", 0, 1)
         results = conclude(ledger, suite, request.cohort)
         ledger.write_results(results)
@@ -173,71 +171,8 @@ def manifest_digest(
     for done, (_, index) in enumerate(chosen, 1):
         digests.append(_digest(cohort[index]))
         progress("reading studies", done, len(chosen))
-    manifest = [[study, digest] for (study, _), digest in zip(chosen, digests, strict=True)]
-    return digest_value(manifest), digests
-
-
-def conclude(ledger: Readable, suite: Suite, cohort: Cohort | None = None) -> dict[str, Any]:
-    """Estimates and verdict from the ledger's rows, as plain values for results.json.
-
-    Without a cohort the account of eligible and excluded studies is taken from the results that
-    are there.
-    """
-    cases, rows = ledger.read("cases"), ledger.read("rows")
-    predictions = ledger.read("predictions", ["study_id", "status"])
-    measures = suite.build_measures()
-    groups = [json.loads(text) for text in cases.column("groups").to_pylist()]
-    columns, unknown = slice_columns(suite.slices, groups)
-    tables = {key: matrix(rows, key) for key in measures}
-    patients = resampling_ids(cases, suite.inference.seed)
-    settings = settings_of(suite)
-    estimates = estimate_all(measures, tables, patients, columns, settings)
-    if suite.fairness is not None:
-        key = suite.fairness.measure
-        estimates += estimate_disparities(
-            key, measures[key], tables[key], patients, columns, suite.fairness.minimum_trials, settings
-        )
-    estimates = with_annotators(estimates, measures, ledger.identity, tables)
-    verdict = decide(suite, estimates, cases.num_rows)
-    statuses = Counter(predictions.column("status").to_pylist())
-    flow = _flow(cohort) if cohort is not None else ledger.results()["flow"]
-    return {
-        "format": 1,
-        "ledger": ledger.digest(),
-        "verdict": verdict.as_json(),
-        "estimates": [estimate.as_json() for estimate in estimates],
-        "flow": {
-            **flow,
-            "judged": cases.num_rows,
-            "patients": len(set(patients)),
-        },
-        "statuses": {status.value: statuses.get(status.value, 0) for status in Status},
-        "labels": _label_counts(cases.column("labels").to_pylist()),
-        "groups": {
-            name: dict(sorted(Counter(group.get(name, "unknown") for group in groups).items()))
-            for name in sorted({name for group in groups for name in group})
-        },
-        "slices_without_data": unknown,
-        "labeler_accuracy": labeler_accuracy(
-            ledger.identity["labeler"], rows.column("candidate_labels").to_pylist()
-        ),
-    }
-
-
-def _flow(cohort: Cohort) -> dict[str, Any]:
-    return {
-        "eligible": cohort.eligible,
-        "excluded": [[item.reason, item.studies] for item in cohort.exclusions],
-        "included": len(cohort),
-    }
-
-
-def _label_counts(labels: Sequence[Sequence[int]]) -> dict[str, dict[str, int]]:
-    table = np.array(labels, dtype=np.int8).reshape(len(labels), len(FINDINGS))
-    return {
-        str(finding): {state.name.lower(): int((table[:, column] == state).sum()) for state in State}
-        for column, finding in enumerate(FINDINGS)
-    }
+    manifest = ([study, digest] for (study, _), digest in zip(chosen, digests, strict=True))
+    return digest_items(manifest), digests
 
 
 def _digest(case: Case) -> str:
@@ -281,6 +216,7 @@ def _write_cases(
 def _predict(
     ledger: Ledger,
     request: Request,
+    engine: Engine,
     suite: Suite,
     chosen: Sequence[tuple[str, int]],
     progress: Progress,
@@ -290,10 +226,9 @@ def _predict(
     todo = [index for study, index in chosen if study not in done]
     if not todo:
         return
-    outcomes = run_local(
+    outcomes = engine.ask(
         request.candidate,
         (request.cohort[index].study for index in todo),
-        workers=min(request.workers, len(todo)),
         timeout_s=suite.execution.timeout_s,
         start_timeout_s=suite.execution.start_timeout_s,
     )
@@ -337,69 +272,3 @@ def _prediction(outcome: Outcome) -> dict[str, Any]:
         # The candidate's own account of its time is left out: it differs from run to run.
         "report": report.model_dump_json(exclude={"processing_time_ms"}) if report else "",
     }
-
-
-def _measure(ledger: Ledger, suite: Suite, annotators: Annotators, progress: Progress) -> None:
-    """Labels the texts and works out every measure's rows, in blocks of sorted studies."""
-    measures = suite.build_measures()
-    cases, predictions = ledger.read("cases"), ledger.read("predictions")
-    if cases.column("study_id") != predictions.column("study_id"):
-        raise SuiteError(["the ledger's cases and predictions are not of the same studies"])
-    done = ledger.done("rows")
-    schema = pa.schema(
-        [
-            ("study_id", pa.string()),
-            ("reference_labels", _LABELS),
-            ("candidate_labels", _LABELS),
-            *((key, pa.list_(pa.int64())) for key in measures),
-        ]
-    )
-    total = cases.num_rows
-    for start in range(0, total, BLOCK):
-        block = slice(start, min(start + BLOCK, total))
-        size = block.stop - start
-        ids = cases.column("study_id").slice(start, size).to_pylist()
-        if ids[0] in done:
-            continue
-        pairs = pairs_of(cases.slice(start, size), predictions.slice(start, size), suite, annotators)
-        ledger.write("rows", _row_records(ids, pairs, measures), schema)
-        progress("measuring", block.stop, total)
-
-
-def pairs_of(cases: pa.Table, predictions: pa.Table, suite: Suite, annotators: Annotators) -> Pairs:
-    """What measures see of some studies: both tables hold the same studies in the same order."""
-    reference_texts = (cases.column("findings").to_pylist(), cases.column("impression").to_pylist())
-    candidate_texts = (
-        predictions.column("findings").to_pylist(),
-        predictions.column("impression").to_pylist(),
-    )
-    failed = np.array([status != Status.OK for status in predictions.column("status").to_pylist()])
-    candidate = Side(*candidate_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-    candidate_labels = annotators.labeler.label_reports(
-        candidate.texts("report"), predictions.column("report").to_pylist()
-    )
-    candidate_labels[failed] = State.NOT_MENTIONED
-    if suite.reference_labels == "labeler":
-        reference = Side(*reference_texts, labels=np.empty((0, len(FINDINGS)), dtype=np.int8))
-        reference_labels = annotators.labeler.label(reference.texts("report"))
-    else:
-        reference_labels = np.array(cases.column("labels").to_pylist(), dtype=np.int8)
-    reference = Side(*reference_texts, labels=reference_labels)
-    candidate = Side(*candidate_texts, labels=candidate_labels)
-    if annotators.graphs_wanted:
-        graphs = read_graphs(annotators.graphs, reference.texts("report"), candidate.texts("report"), failed)
-        reference, candidate = replace(reference, graphs=graphs[0]), replace(candidate, graphs=graphs[1])
-    return Pairs(reference=reference, candidate=candidate, failed=failed)
-
-
-def _row_records(ids: Sequence[str], pairs: Pairs, measures: dict[str, Measure]) -> list[dict[str, Any]]:
-    tables = {key: measure.rows(pairs) for key, measure in measures.items()}
-    return [
-        {
-            "study_id": study,
-            "reference_labels": pairs.reference.labels[row].tolist(),
-            "candidate_labels": pairs.candidate.labels[row].tolist(),
-            **{key: table[row].tolist() for key, table in tables.items()},
-        }
-        for row, study in enumerate(ids)
-    ]

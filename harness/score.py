@@ -18,7 +18,7 @@ from harness.errors import HarnessError
 from harness.estimates import Estimate, Settings, estimate_all
 from harness.measures.base import Pairs, Side
 from harness.measures.names import named_measure
-from harness.records import Record, read_records
+from harness.records import Record, RecordFile, read_records
 from harness.report import FINDINGS, State
 
 CONFIDENCE: Final = 0.95
@@ -157,20 +157,28 @@ def joined(
         HarnessError: an id twice, missing, or too many; a column that is not there; a file that
             cannot be read. The message names file and line.
     """
-    wanted: dict[str, tuple[int, str, str]] = {}
-    for line, name, text, cluster in _texts(references, of_references):
+    # Of references, which must be known before, only places are held, unless they come by a pipe.
+    file = RecordFile(references, HarnessError) if references.is_file() else None
+    rows = file.scan() if file else ((line, 0, row) for line, row in read_records(references, HarnessError))
+    wanted: dict[str, tuple[int, int | str, str]] = {}
+    for line, place, name, text, cluster in _texts(references, of_references, rows):
         if name in wanted:
             raise HarnessError(f"{references}:{line}: id stands twice, first on line {wanted[name][0]}")
-        wanted[name] = (line, text, cluster or name)
+        wanted[name] = (line, place if file else text, cluster or name)
     seen: dict[str, int] = {}
-    for line, name, text, _ in _texts(hypotheses, of_hypotheses):
+    unplaced = ((line, 0, row) for line, row in read_records(hypotheses, HarnessError))
+    for line, _, name, text, _ in _texts(hypotheses, of_hypotheses, unplaced):
         if name in seen:
             raise HarnessError(f"{hypotheses}:{line}: id stands twice, first on line {seen[name]}")
         if name not in wanted:
             raise HarnessError(f"{hypotheses}:{line}: id is not in {references}")
         seen[name] = line
-        _, reference, cluster = wanted[name]
-        yield Pair(text, reference, cluster)
+        first, held, reference_cluster = wanted[name]
+        if file is not None and isinstance(held, int):
+            there = f"{references}:{first}"
+            row = file.at(held)
+            held = _text(row, of_references.text or _usual(row, TEXTS, "--text", there), there)
+        yield Pair(text, str(held), reference_cluster)
     if missing := [line for name, (line, _, _) in wanted.items() if name not in seen]:
         raise HarnessError(
             f"{references}:{missing[0]}: id is not in {hypotheses}, nor are {len(missing) - 1} more of "
@@ -200,13 +208,15 @@ def beside(path: Path, hypothesis: str, reference: str, columns: Columns) -> Ite
         yield Pair(texts[0], texts[1], cluster)
 
 
-def _texts(path: Path, columns: Columns) -> Iterator[tuple[int, str, str, str]]:
-    """Line, id, text and cluster ("" without one) of each row."""
-    for line, row in read_records(path, HarnessError):
+def _texts(
+    path: Path, columns: Columns, rows: Iterable[tuple[int, int, Record]]
+) -> Iterator[tuple[int, int, str, str, str]]:
+    """Line, place, id, text and cluster ("" without one) of each row."""
+    for line, at, row in rows:
         place = f"{path}:{line}"
         name = _name(row, columns.id or _usual(row, IDS, "--id", place), place)
         text = _text(row, columns.text or _usual(row, TEXTS, "--text", place), place)
-        yield line, name, text, _name(row, columns.cluster, place) if columns.cluster else ""
+        yield line, at, name, text, _name(row, columns.cluster, place) if columns.cluster else ""
 
 
 def _usual(row: Record, names: Sequence[str], option: str, place: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,9 @@ class WeightedValue:
     estimate: float
     interval: Callable[..., Interval]
     """Takes `confidence` and `side`, as `clustered_proportion_interval` does."""
-    successes: Floats | None = None
-    """Of each patient, shape (patients,)."""
-    trials: Floats | None = None
+    successes: NDArray[Any] | None = None
+    """Of each patient with a trial."""
+    trials: NDArray[Any] | None = None
 
     @property
     def numerator(self) -> int | None:

@@ -56,6 +56,14 @@ def cases(phantom_root):
 
 
 @pytest.fixture(scope="session")
+def service_root(tmp_path_factory):
+    """30 held-out phantom studies with small pictures: what a service is asked for."""
+    root = tmp_path_factory.mktemp("phantom") / "service"
+    make_phantom(root, 30, 7, test_share=1.0, image_size=64, workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
 def large_root(once):
     """2,000 held-out phantom studies with tiny pictures: enough to decide the regulatory suite."""
     return once("large", lambda out: make_phantom(out, 2000, 11, test_share=1.0, image_size=64, workers=2))

@@ -11,6 +11,8 @@ from harness.digests import (
     code_digest,
     code_revision,
     digest_file,
+    digest_items,
+    digest_object,
     digest_tree,
     digest_value,
     environment,
@@ -64,3 +66,9 @@ def test_outside_git_there_is_no_revision(monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", no_git)
     assert code_revision() == ""
+
+
+@given(st.lists(st.lists(st.text(max_size=3), max_size=3), max_size=5), st.text(max_size=3))
+def test_what_comes_bit_by_bit_has_the_digest_of_the_whole(items, name):
+    assert digest_items(iter(items)) == digest_value(items)
+    assert digest_object({"b": name, "a": iter(items)}) == digest_value({"a": items, "b": name})

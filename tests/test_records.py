@@ -1,10 +1,12 @@
 import gzip
 import json
+import os
+import pickle
 
 import pytest
 
 from harness.errors import CohortError
-from harness.records import read_records
+from harness.records import RecordFile, read_records
 
 
 def write(path, text):
@@ -72,3 +74,46 @@ def test_a_truncated_archive_is_refused(tmp_path):
 def test_a_missing_file(tmp_path):
     with pytest.raises(CohortError, match="no such file"):
         rows(tmp_path / "a.csv")
+
+
+ROWS = [
+    {"study_id": "1", "report": 'Two\nlines, "quoted".'},
+    {"study_id": "2", "report": "Größe normal."},
+    {"study_id": "3", "report": "x" * 40_000},
+]
+
+
+def as_csv(rows):
+    cells = ('"{}","{}"'.format(*(value.replace('"', '""') for value in row.values())) for row in rows)
+    return "study_id,report\r\n" + "\r\n".join(cells) + "\r\n\r\n"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.jsonl.gz", "bare"])
+def test_rows_are_read_again_by_place_in_any_order_in_any_process(tmp_path, name):
+    path = tmp_path / name
+    text = as_csv(ROWS) if "csv" in name else "\n".join(json.dumps(row) for row in ROWS)
+    content = ("\ufeff" + text).encode()
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    file = RecordFile(path, CohortError)
+    found = list(file.scan())
+    assert [row for _, _, row in found] == ROWS
+    assert [(line, row) for line, _, row in found] == list(read_records(path, CohortError))
+    copy = pickle.loads(pickle.dumps(file))  # noqa: S301 - its own bytes
+    for _, place, row in reversed(found):
+        assert file.at(place) == copy.at(place) == row
+    child = os.fork()
+    if not child:
+        os._exit(0 if file.at(found[1][1]) == ROWS[1] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert file.at(found[2][1]) == ROWS[2]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_file_cut_while_in_use_is_told(tmp_path, name):
+    path = tmp_path / name
+    path.write_text(as_csv(ROWS) if "csv" in name else "\n".join(json.dumps(row) for row in ROWS))
+    file = RecordFile(path, CohortError)
+    place = [place for _, place, _ in file.scan()][-1]
+    os.truncate(path, place + 20)
+    with pytest.raises(CohortError, match="was changed while it was in use"):
+        file.at(place)

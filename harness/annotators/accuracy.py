@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import HarnessError
 from harness.inference import Interval, bootstrap_interval, proportion_interval, rogan_gladen
@@ -139,7 +139,7 @@ def shipped_accuracy() -> Accuracy:
     return _parsed(json.loads(text))
 
 
-def labeler_accuracy(signature: str, candidate_labels: Sequence[Sequence[int]]) -> dict[str, Any]:
+def labeler_accuracy(signature: str, candidate_labels: ArrayLike) -> dict[str, Any]:
     """What a run's results say of its labeler, as plain values.
 
     Sensitivity and specificity as measured against people, and for each finding the share of the

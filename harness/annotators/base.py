@@ -27,6 +27,8 @@ class Labeler(ABC):
     name: ClassVar[str]
     reads_texts: ClassVar[bool] = True
     """Whether it can label a text. One that cannot reads structured reports alone."""
+    heavy: ClassVar[bool] = False
+    """Whether it holds a model, of which one a machine or GPU is enough."""
 
     @abstractmethod
     def signature(self) -> str:
@@ -59,6 +61,8 @@ class GraphAnnotator(ABC):
     name: ClassVar[str]
     only_cohort: ClassVar[str | None] = None
     """The one kind of cohort whose language it knows; None for any."""
+    heavy: ClassVar[bool] = False
+    """Whether it holds a model, of which one a machine or GPU is enough."""
 
     @abstractmethod
     def signature(self) -> str:

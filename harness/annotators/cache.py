@@ -118,6 +118,7 @@ class CachedLabeler(Labeler):
 
     def __init__(self, labeler: Labeler, folder: Path) -> None:
         self.name = labeler.name  # type: ignore[misc]
+        self.heavy = labeler.heavy  # type: ignore[misc]
         self.labeler = labeler
         self._cache = AnnotationCache(folder, f"labels|{labeler.signature()}")
 
@@ -140,6 +141,7 @@ class CachedGraphs(GraphAnnotator):
 
     def __init__(self, annotator: GraphAnnotator, folder: Path) -> None:
         self.name = annotator.name  # type: ignore[misc]
+        self.heavy = annotator.heavy  # type: ignore[misc]
         self.annotator = annotator
         self._cache = AnnotationCache(folder, f"graphs|{annotator.signature()}")
 

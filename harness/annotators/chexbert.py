@@ -44,6 +44,7 @@ class Chexbert(Labeler):
     """
 
     name = "chexbert"
+    heavy = True
 
     def __init__(self, path: str = PUBLISHED) -> None:
         if path.startswith(HUB) and path.count("/") != 2:

@@ -31,6 +31,7 @@ class RadGraph(GraphAnnotator):
     """
 
     name = "radgraph"
+    heavy = True
 
     def __init__(self, model: Model = "radgraph-xl", path: str = "") -> None:
         if model not in MODELS:
@@ -82,6 +83,7 @@ class PhantomRadGraph(RadGraph):
     """
 
     name = "radgraph-phantom"
+    heavy = True
     only_cohort: ClassVar[str | None] = "phantom"
 
     def __init__(self) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.annotators.attributes import NO_ATTRIBUTES, attributes
+from harness.annotators.attributes import NO_ATTRIBUTES, Attributes, attributes
 from harness.annotators.base import Labeler
-from harness.annotators.lexicon import shipped_lexicon
-from harness.annotators.phrases import Match, Sentence, sentences
+from harness.annotators.lexicon import Lexicon, shipped_lexicon
+from harness.annotators.phrases import Match, sentences
 from harness.annotators.scopes import Reading, Scopes, named
 from harness.report import FINDINGS, INDEX, Finding, Laterality, Severity, State
 
@@ -20,6 +21,8 @@ VERSION: Final = 3
 
 _RANK: Final = {State.NOT_MENTIONED: 0, State.NEGATIVE: 1, State.UNCERTAIN: 2, State.POSITIVE: 3}
 _ALONE: Final = {"mention": State.POSITIVE, "possible": State.UNCERTAIN}
+_SENTENCES: Final = 1 << 14
+"""Different sentences whose reading is kept: some 30 MB."""
 Span = tuple[int, int]
 """Characters [start, end) of a text."""
 
@@ -68,7 +71,7 @@ class RulesLabeler(Labeler):
             says_something = False
             for sentence in sentences(text):
                 says_something = True
-                for finding, reading, _, _ in self._readings(sentence):
+                for finding, reading, _, _ in _readings(self.lexicon, sentence.words):
                     if _RANK[reading.state] > _RANK[states.get(finding, State.NOT_MENTIONED)]:
                         states[finding] = reading.state
             for finding, state in states.items():
@@ -84,12 +87,8 @@ class RulesLabeler(Labeler):
         """Every statement about a finding in a text, in order, with its evidence."""
         found = []
         for sentence in sentences(text):
-            for finding, reading, match, scopes in self._readings(sentence):
-                if reading.state is State.NOT_MENTIONED:
-                    continue
+            for finding, reading, match, seen in _statements(self.lexicon, sentence.words):
                 start, end = sentence.span(match)
-                there = reading.state is not State.NEGATIVE
-                seen = attributes(scopes, match, reading) if there else NO_ATTRIBUTES
                 found.append(
                     Mention(
                         finding=finding,
@@ -105,16 +104,40 @@ class RulesLabeler(Labeler):
                 )
         return found
 
-    def _readings(self, sentence: Sentence) -> Iterator[tuple[Finding, Reading, Match, Scopes]]:
-        names = named(self.lexicon, sentence.words)
-        if not names:
-            return
-        scopes = Scopes(sentence.words, names, self.lexicon)
-        for match in names:
-            for tag in match.tags:
-                kind, _, name = tag.partition(":")
-                finding = Finding(name)
-                alone = _ALONE.get(kind)
-                reading = scopes.described(kind, match) if alone is None else scopes.read(match, alone)
-                if reading is not None:
-                    yield finding, reading, match, scopes
+
+# Reports say the same sentences again and again, above all the normal ones.
+
+
+@lru_cache(maxsize=_SENTENCES)
+def _readings(lexicon: Lexicon, words: tuple[str, ...]) -> tuple[tuple[Finding, Reading, Match, Scopes], ...]:
+    """What a sentence says, mention by mention."""
+    names = named(lexicon, words)
+    if not names:
+        return ()
+    scopes = Scopes(words, names, lexicon)
+    found = []
+    for match in names:
+        for tag in match.tags:
+            kind, _, name = tag.partition(":")
+            alone = _ALONE.get(kind)
+            reading = scopes.described(kind, match) if alone is None else scopes.read(match, alone)
+            if reading is not None:
+                found.append((Finding(name), reading, match, scopes))
+    return tuple(found)
+
+
+@lru_cache(maxsize=_SENTENCES)
+def _statements(
+    lexicon: Lexicon, words: tuple[str, ...]
+) -> tuple[tuple[Finding, Reading, Match, Attributes], ...]:
+    """The mentions of a sentence that make a statement, with severity and side of those affirmed."""
+    return tuple(
+        (
+            finding,
+            reading,
+            match,
+            NO_ATTRIBUTES if reading.state is State.NEGATIVE else attributes(scopes, match, reading),
+        )
+        for finding, reading, match, scopes in _readings(lexicon, words)
+        if reading.state is not State.NOT_MENTIONED
+    )

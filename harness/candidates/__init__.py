@@ -15,6 +15,8 @@ from harness.plugins import load
 def open_candidate(locator: str) -> Candidate:
     """Opens `KIND`, `KIND:PATH` or `KIND:PATH?option=value&...`, such as `predictions:a.jsonl`.
 
+    For a candidate that takes a `url`, `KIND:URL`, such as `http:https://host:8443?deadline_s=20`.
+
     Raises:
         PluginError: no such kind. CandidateError: a bad option or path.
     """
@@ -24,7 +26,9 @@ def open_candidate(locator: str) -> Candidate:
     cls = load("candidates", kind)
     parameters = inspect.signature(cls).parameters
     options: dict[str, Any] = dict(asked)
-    if path:
+    if path and "url" in parameters:
+        options["url"] = path
+    elif path:
         options["path"] = Path(path)
     for name in options:
         if name not in parameters:
@@ -37,7 +41,8 @@ def open_candidate(locator: str) -> Candidate:
         if parameter.default is parameter.empty and name not in options
     ]
     if needed:
-        how = f"{kind}:PATH" if "path" in needed else f"{kind}:?{needed[0]}=..."
+        main = next((name.upper() for name in ("path", "url") if name in needed), f"?{needed[0]}=...")
+        how = f"{kind}:{main}"
         raise CandidateError(f"{locator}: candidate {kind} needs {', '.join(needed)}; write {how}")
     candidate: Candidate = cls(**options)
     return candidate

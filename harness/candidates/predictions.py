@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from harness.candidates.base import Candidate
 from harness.digests import digest_file
 from harness.errors import CandidateError
-from harness.records import Record, read_records
+from harness.records import Record, RecordFile
 from harness.report import Report
 from harness.study import Study
 
@@ -36,7 +36,9 @@ class PredictionsCandidate(Candidate):
             raise CandidateError(f"extra must be refuse or allow, not {extra}")
         self.path = path
         self.extra = extra
-        self._rows: dict[str, Record] | None = None
+        self._file: RecordFile | None = None
+        self._places: dict[str, int] = {}
+        """Study id -> where its row begins."""
 
     def digest(self) -> str:
         """SHA-256 of the file."""
@@ -46,39 +48,38 @@ class PredictionsCandidate(Candidate):
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers read the file themselves."""
-        return {"path": self.path, "extra": self.extra, "_rows": None}
+        return {"path": self.path, "extra": self.extra, "_file": None, "_places": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
     def prepare(self) -> None:
-        """Reads the file.
+        """Reads the file through, and keeps where each row begins.
 
         Raises:
             CandidateError: a line that is not a row, no study id, no report column, or a study id
                 twice; with the line.
         """
-        if self._rows is not None:
+        if self._file is not None:
             return
-        rows: dict[str, Record] = {}
-        lines: dict[str, int] = {}
-        for line, row in read_records(self.path, CandidateError):
-            study = str(row.get("study_id") or "").strip()
+        file = RecordFile(self.path, CandidateError)
+        places: dict[str, int] = {}
+        for line, place, row in file.scan():
+            study = _study(row)
             if not study:
                 raise CandidateError(f"{self.path}:{line}: no study_id")
-            if study in rows:
-                raise CandidateError(
-                    f"{self.path}:{line}: study_id stands twice, first on line {lines[study]}"
-                )
+            if study in places:
+                first = next(number for number, _, other in file.scan() if _study(other) == study)
+                raise CandidateError(f"{self.path}:{line}: study_id stands twice, first on line {first}")
             if not any(name in row for name in _TEXTS):
                 raise CandidateError(
                     f"{self.path}:{line}: needs report, or findings and/or impression; it has "
                     f"{', '.join(row)}"
                 )
-            rows[study], lines[study] = row, line
-        if not rows:
+            places[study] = place
+        if not places:
             raise CandidateError(f"{self.path}: holds no prediction")
-        self._rows = rows
+        self._file, self._places = file, places
 
     def check(self, study_ids: Sequence[str]) -> None:
         """Refuses a file that cannot be meant for these studies.
@@ -87,7 +88,7 @@ class PredictionsCandidate(Candidate):
             CandidateError: no study in common, or studies that are not asked for.
         """
         self.prepare()
-        given = set(self._rows or ())
+        given = self._places.keys()
         extra = len(given - set(study_ids))
         if extra == len(given):
             raise CandidateError(
@@ -106,9 +107,10 @@ class PredictionsCandidate(Candidate):
             CandidateError: there is none. pydantic.ValidationError: it is not a valid report.
         """
         self.prepare()
-        row = (self._rows or {}).get(study.study_id)
-        if row is None:
+        place = self._places.get(study.study_id)
+        if self._file is None or place is None:
             raise CandidateError("no prediction for this study")
+        row = self._file.at(place)
         whole = row.get("report")
         if isinstance(whole, dict):
             return Report.model_validate({"report_id": study.study_id, **whole})
@@ -117,6 +119,10 @@ class PredictionsCandidate(Candidate):
             findings_text=_words(whole if "report" in row else row.get("findings")),
             impression=_words(row.get("impression")),
         )
+
+
+def _study(row: Record) -> str:
+    return str(row.get("study_id") or "").strip()
 
 
 def _words(value: Any) -> Any:

@@ -69,14 +69,14 @@ def _promotion(options: argparse.Namespace, out: Path) -> int:
     from datetime import UTC, datetime
 
     from harness.promotion import decide, gather, read_policy
-    from harness.promotion.outputs import annotations, write_promotion
+    from harness.promotion.outputs import annotation_lines, write_promotion
 
     policy = read_policy(options.policy)
     evidence = gather(policy, options.run, **{name: getattr(options, name) for name in EVIDENCE})
     promotion = decide(policy, evidence, datetime.now(UTC).date())
     paths = write_promotion(out, promotion, policy)
     show_promotion(promotion)
-    for line in annotations(promotion, policy, github=os.environ.get("GITHUB_ACTIONS") == "true"):
+    for line in annotation_lines(promotion, policy, github=os.environ.get("GITHUB_ACTIONS") == "true"):
         print(line)
     print()
     for path in paths:

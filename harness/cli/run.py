@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.engines.base import Engine
 
 
 def add(verbs: Any) -> None:
@@ -20,7 +23,7 @@ def add(verbs: Any) -> None:
         "--candidate",
         required=True,
         metavar="KIND[:PATH]",
-        help="who is judged: template, template:VIT_DIRECTORY, predictions:FILE",
+        help="who is judged: template, multimodal:DIR, onnx:DIR, predictions:FILE, models:/NAME@ALIAS",
     )
     verb.add_argument(
         "--cohort",
@@ -35,7 +38,23 @@ def add(verbs: Any) -> None:
         metavar="FILE",
         help="refuse to run unless this lock (harness lock) still matches",
     )
-    verb.add_argument("--workers", type=int, metavar="N", help="candidate processes; default: one a core")
+    verb.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="candidate processes; default: one a core, or with --engine ray one a GPU",
+    )
+    verb.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the work runs: processes of this machine, or a Ray cluster; the ledger is the same",
+    )
+    verb.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="with --engine ray: the cluster; default: that of RAY_ADDRESS, or of this machine",
+    )
     verb.add_argument(
         "--annotations",
         type=Path,
@@ -51,7 +70,6 @@ def act(options: argparse.Namespace) -> int:
     from harness.candidates import open_candidate
     from harness.cli.terminal import progress, show_verdict
     from harness.cohorts import open_cohort
-    from harness.engines.local import default_workers
     from harness.errors import HarnessError
     from harness.run import Request, execute
     from harness.suite import read_suite
@@ -59,6 +77,10 @@ def act(options: argparse.Namespace) -> int:
 
     if options.workers is not None and options.workers < 1:
         raise HarnessError("--workers must be 1 or more")
+    if options.engine == "local" and options.address is not None:
+        raise HarnessError("--address names a Ray cluster; give --engine ray with it")
+    if options.engine == "ray" and options.annotations is not None:
+        raise HarnessError("--annotations is a folder of this machine; --engine ray keeps nothing in it")
     suite = read_suite(options.suite)
     wanted = dict(suite.cohort.options)
     if suite.cohort.split is not None:
@@ -73,8 +95,8 @@ def act(options: argparse.Namespace) -> int:
                 candidate_locator=options.candidate,
                 out=options.out,
                 lock=options.lock,
-                workers=options.workers or default_workers(),
                 annotations=options.annotations,
+                engine=_engine(options),
             ),
             show,
         )
@@ -85,3 +107,15 @@ def act(options: argparse.Namespace) -> int:
     print(f"Next         harness gate {options.out}")
     print(f"             harness report {options.out}")
     return Verdict.from_json(results["verdict"]).status.exit_code
+
+
+def _engine(options: argparse.Namespace) -> Engine:
+    from harness.engines.local import LocalEngine, default_workers
+
+    if options.engine == "local":
+        return LocalEngine(options.workers or default_workers())
+    from harness.engines.ray import RayEngine, connect
+
+    engine = RayEngine(options.address or "auto", options.workers)
+    connect(engine.address)  # before anything long is begun; Ray leaves the cluster when this process ends
+    return engine

@@ -120,9 +120,9 @@ def _show(watch: Watch, told: str) -> None:
             )  # fmt: skip
         console.print(table)
         console.print(
-            f"\nLook {look['number']} of {config.looks}, at {look['at']}: {look['studies']:,} studies of version "
-            f"{config.green}, silent for {look['silent_min']:g} min. At most {config.false_rollbacks:.2%} of "
-            "versions at every limit are rolled back.",
+            f"\nLook {look['number']} of {config.looks}, at {look['at']}: {look['studies']:,} studies of "
+            f"version {config.green}, silent for {look['silent_min']:g} min. At most "
+            f"{config.false_rollbacks:.2%} of versions at every limit are rolled back.",
             markup=False, style="dim",
         )  # fmt: skip
     for kind, count in sorted(watch.faults.counts.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections import Counter
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ import numpy as np
 
 from harness.cohorts.base import Cohort, Exclusion
 from harness.errors import CohortError
-from harness.records import Record, read_records
+from harness.records import Record, RecordFile
 from harness.report import FINDINGS, Finding, State
 from harness.study import (
     UNKNOWN_GROUP,
@@ -59,10 +60,12 @@ class ManifestCohort(Cohort):
 
     def __init__(self, path: Path, split: str | None = None) -> None:
         self.path = path
-        rows: dict[str, tuple[int, Record]] = {}
+        self._file = RecordFile(path, CohortError)
+        rows: dict[str, tuple[int, int]] = {}
+        """Study id -> its line, and where it begins."""
         splits: dict[str, tuple[str, int]] = {}
         columns: dict[str, None] = {}
-        for line, row in read_records(path, CohortError):
+        for line, place, row in self._file.scan():
             columns |= dict.fromkeys(row)
             study, patient = (_text(row, name) for name in ("study_id", "patient_id"))
             for name, value in (("study_id", study), ("patient_id", patient)):
@@ -75,14 +78,14 @@ class ManifestCohort(Cohort):
                 raise CohortError(
                     f"{path}:{line}: study_id stands twice, first on line {rows[study][0]}; keep one"
                 )
-            rows[study] = (line, row)
-            part = _text(row, "split")
+            part = sys.intern(_text(row, "split"))
             before = splits.setdefault(patient, (part, line))
             if before[0] != part:
                 raise CohortError(
                     f"{path}:{line}: this patient is in split {part!r} here and in {before[0]!r} on "
                     f"line {before[1]}; a patient must lie in one split"
                 )
+            rows[study] = (line, place)
         if not rows:
             raise CohortError(f"{path}: holds no study")
         self._check_columns(list(columns))
@@ -92,35 +95,49 @@ class ManifestCohort(Cohort):
             names = sorted({part for part, _ in splits.values()})
             if split not in names:
                 raise CohortError(f"{path}: no study in split {split!r}; there: {', '.join(names) or 'none'}")
-            rows = {key: item for key, item in rows.items() if _text(item[1], "split") == split}
-        self.eligible = len(rows)
+        self.eligible = 0
         reasons: Counter[str] = Counter()
-        self._cases: list[Case] = []
+        self._studies: list[str] = []
+        self._patients: list[str] = []
         self._splits: list[str] = []
+        self._places: list[tuple[int, int]] = []
+        # Each row is read again here, in order, so that whatever is wrong is told before a run begins.
         for study in sorted(rows):
-            case = self._case(study, *rows[study])
+            line, place = rows[study]
+            row = self._file.at(place)
+            part = sys.intern(_text(row, "split"))
+            if split is not None and part != split:
+                continue
+            self.eligible += 1
+            case = self._case(study, line, row)
             if case is None:
                 reasons["no reference text and no labels"] += 1
-            else:
-                self._cases.append(case)
-                self._splits.append(_text(rows[study][1], "split"))
+                continue
+            self._studies.append(study)
+            self._patients.append(case.patient_id)
+            self._splits.append(part)
+            self._places.append((line, place))
         self.exclusions = tuple(Exclusion(reason, count) for reason, count in reasons.items())
-        if not self._cases:
+        if not self._studies:
             raise CohortError(f"{path}: no study has a reference text or labels")
 
     def __len__(self) -> int:
-        return len(self._cases)
+        return len(self._studies)
 
     def __getitem__(self, index: int) -> Case:
-        return self._cases[index]
+        line, place = self._places[index]
+        case = self._case(self._studies[index], line, self._file.at(place))
+        if case is None:
+            raise CohortError(f"{self.path}:{line}: was changed since the cohort was opened")
+        return case
 
     def study_ids(self) -> list[str]:
         """Study ids, sorted as text."""
-        return [case.study.study_id for case in self._cases]
+        return list(self._studies)
 
     def patient_ids(self) -> list[str]:
         """The patient of each study."""
-        return [case.patient_id for case in self._cases]
+        return list(self._patients)
 
     def splits(self) -> list[str] | None:
         """The split of each study, "none" where it has none; None where no study has one."""

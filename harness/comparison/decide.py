@@ -156,9 +156,10 @@ def compare(
     if part is not None:
         replicates = old.suite.inference.replicates
         found = {(item.measure, item.value): item for item in differences}
-        for item in (*part.family, *part.guardrails):
-            if (item.measure, item.value) not in found:  # only what is asked from outside the suite
-                raise SuiteError([f"{challenger}: its suite has no {item.measure}.{item.value}"])
+        wanted: list[Hypothesis | Guardrail] = [*part.family, *part.guardrails]
+        for value in wanted:
+            if (value.measure, value.value) not in found:  # only what is asked from outside the suite
+                raise SuiteError([f"{challenger}: its suite has no {value.measure}.{value.value}"])
         family = tuple(
             _tested(item, found[item.measure, item.value], len(part.family), look, replicates)
             for item in part.family

@@ -202,9 +202,11 @@ def read_numbers(folder: Path) -> Numbers:
             f"{path}: is not the file that the log of {folder / 'exported'} names; it was changed, or is of "
             "an older version: give the harness parity command again"
         )
-    stated = json.loads(path.read_bytes())["numbers"]
-    return Numbers(**{key: math.nan if value is None and key != _WORST else value
-                      for key, value in stated.items()})  # fmt: skip
+    stated: dict[str, Any] = json.loads(path.read_bytes())["numbers"]
+    whole: dict[str, Any] = {
+        key: math.nan if value is None and key != _WORST else value for key, value in stated.items()
+    }
+    return Numbers(**whole)
 
 
 def _logged(run: Ledger) -> str | None:

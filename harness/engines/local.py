@@ -6,12 +6,14 @@ import contextlib
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from harness.candidates.base import Candidate
+from harness.engines.base import Item, Result
+from harness.engines.blocks import map_blocks
 from harness.engines.worker import READY, Batch, serve
 from harness.errors import CandidateError
 from harness.outcome import Outcome, Status
@@ -62,9 +64,10 @@ def run_local(
             for connection, worker in list(busy.items()):
                 if connection not in ready and now < worker.deadline:
                     continue
-                outcome = worker.take(late=connection not in ready)
+                late = connection not in ready
+                outcome = worker.take(late)
                 del busy[connection]
-                if outcome.status in (Status.LATE, Status.DIED):
+                if late or outcome.status is Status.DIED:
                     worker.restart(start_timeout_s)
                 idle.append(worker)
                 yield outcome
@@ -181,6 +184,34 @@ class Worker:
         if (process := getattr(self, "process", None)) is not None and process.pid:
             process.kill()
             process.join()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """Worker processes of this machine."""
+
+    workers: int = 1
+
+    def ask(
+        self,
+        candidate: Candidate,
+        studies: Iterable[Study],
+        *,
+        timeout_s: float,
+        start_timeout_s: float,
+    ) -> Iterator[Outcome]:
+        """As `run_local`."""
+        return run_local(
+            candidate,
+            studies,
+            workers=self.workers,
+            timeout_s=timeout_s,
+            start_timeout_s=start_timeout_s,
+        )
+
+    def map(self, work: Callable[[Item], Result], items: Iterable[Item], *, heavy: bool) -> Iterator[Result]:
+        """As `map_blocks`; in this process where it is heavy."""
+        return map_blocks(work, items, 1 if heavy else self.workers)
 
 
 def default_workers() -> int:

@@ -100,6 +100,8 @@ def _answer(candidate: Candidate, study: Study) -> Answer:
         return Status.INVALID, "", f"ValidationError at {_place(error)}"
     except CandidateError as error:
         return Status.MISSING, "", f"CandidateError at {_place(error)}"
+    except TimeoutError as error:  # a candidate that waits for another machine says so itself
+        return Status.LATE, "", f"{type(error).__name__} at {_place(error)}"
     except Exception as error:
         return Status.RAISED, "", f"{type(error).__name__} at {_place(error)}"
     return _written(report)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from harness.analyses import derive, derive_from_rows
 from harness.chain import Chain
 from harness.chain_head import check_signature, head_path, read_head
+from harness.conclude import conclude
 from harness.digests import digest_file, digest_value
 from harness.errors import LedgerError
 from harness.evidence.collect import environment_of, risks_of
@@ -23,7 +24,6 @@ from harness.lock import in_identity, lock_findings, read_lock
 from harness.packet.source import read_packet
 from harness.plain import difference
 from harness.printed import SUPPRESSED, differing
-from harness.run import conclude
 from harness.suite import read_suite
 
 NOT_DERIVED: Final = frozenset(("errors", "repeatability", "reproducibility", "risk_changes"))

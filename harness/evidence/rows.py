@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from harness.chain import Chain
 from harness.errors import LedgerError
 from harness.evidence.identifiers import Identifiers, check_ages
-from harness.ledger import Ledger, Table
+from harness.ledger import BLOCK, Ledger, Table
 from harness.resampling_ids import resampling_ids
 from harness.suite import Suite, read_suite
 
@@ -131,6 +131,12 @@ class Evidence(LoggedRun):
             return found.select(columns) if columns else found
         except KeyError as error:
             raise LedgerError(f"{self.root / ROWS}: no column {_first_line(error)}") from None
+
+    def blocks(self, table: Table, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """What `read` gives, some studies at a time."""
+        found = self.read(table, columns)
+        for start in range(0, found.num_rows, BLOCK):
+            yield found.slice(start, BLOCK)
 
     def _measure(self, key: str, names: Sequence[str]) -> pa.Array:
         columns = [self._rows.column(f"{key}/{name}").to_numpy() for name in names]

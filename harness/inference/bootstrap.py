@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.inference.bootstrap_intervals import BootstrapMethod, interval_of_sorted
-from harness.inference.cluster_sums import Value, cluster_index, cluster_sums, numeric_rows
+from harness.inference.cluster_sums import Value, check_exact, cluster_index, cluster_sums, numeric_rows
 from harness.inference.keyed_random import cluster_keys
 from harness.inference.resampling_weights import fill_multinomial, fill_poisson
 from harness.inference.results import Interval, Intervals, Side, check_option, undefined
@@ -25,6 +25,9 @@ FEWEST_CLUSTERS: Final = 5
 
 _BLOCK: Final = 1 << 21
 """Weights held at a time: 2 million, 16 MB."""
+
+_CLUSTERS: Final = 256
+"""Fewest clusters taken at a time, however many the replicates."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +144,10 @@ class Bootstrap:
     ) -> list[list[BootstrapDistribution]]:
         """The distribution of every statistic on every slice, in one pass over the weights.
 
-        Weights are made in blocks and thrown away; what is held is 16 MB of them, the cluster sums
-        of every slice (8 bytes x its clusters x columns) and the results.
+        Clusters come some at a time, with their weights, and add to the totals of every replicate and
+        slice: what is held besides the rows does not grow with the studies, but for the jackknife
+        (8 bytes x clusters of the slice x values). Totals of integers are the same to the bit however
+        the clusters are divided.
 
         Args:
             statistics: (rows, value) each; rows of shape (n, columns of that statistic), integers
@@ -156,58 +161,83 @@ class Bootstrap:
         Raises:
             ValueError: rows, masks or values of the wrong shape, or rows that are not finite.
         """
-        tables = [numeric_rows(rows) for rows, _ in statistics]
+        tables = [_table(rows) for rows, _ in statistics]
         studies = len(self._index)
         if any(len(table) != studies for table in tables):
             raise ValueError(f"each statistic needs a row for each of the {studies} studies")
-        joined = np.concatenate([np.empty((studies, 0), dtype=np.int64), *tables], axis=1)
+        if not statistics:
+            return [[] for _ in masks]
         ends = np.cumsum([0, *(table.shape[1] for table in tables)])
         spans = [slice(ends[k], ends[k + 1]) for k in range(len(tables))]
-        slices = [self._slice(joined, mask) for mask in masks]
+        values = [value for _, value in statistics]
+        chosen = [self._mask(mask) for mask in masks]
+        totals = [_totals(tables, mask) for mask in chosen]
+        resampled = [np.zeros((self.replicates, int(ends[-1]))) for _ in masks]
+        left_out: list[list[list[Floats]]] = [[[] for _ in statistics] for _ in masks]
+        largest = np.zeros((len(masks), int(ends[-1])))
+        real = any(table.dtype.kind == "f" for table in tables)
+        for clusters, sums in self._sums(tables, chosen):
+            for place, (_, table) in enumerate(sums):
+                largest[place] += np.abs(table).sum(axis=0)
+                if not real:
+                    check_exact(largest[place])
+                for into, span, value in zip(left_out[place], spans, values, strict=True):
+                    into.append(_values(value, totals[place][span] - table[:, span]))
+            for rows, weights in self._weights(clusters):
+                for into_totals, (members, table) in zip(resampled, sums, strict=True):
+                    if len(members):
+                        whole = len(members) == weights.shape[1]
+                        into_totals[rows] += (weights if whole else weights[:, members]) @ table
+        return [
+            [
+                BootstrapDistribution(
+                    estimate=_values(value, totals[place][span]),
+                    replicates=_values(value, resampled[place][:, span]),
+                    jackknife=np.concatenate(left_out[place][number]),
+                )
+                for number, (span, value) in enumerate(zip(spans, values, strict=True))
+            ]
+            for place in range(len(masks))
+        ]
 
-        results: list[list[BootstrapDistribution]] = []
-        for _, sums in slices:
-            total = sums.sum(axis=0)
-            results.append(
-                [
-                    BootstrapDistribution(
-                        estimate=(point := _values(value, total[span])),
-                        replicates=np.empty((self.replicates, len(point))),
-                        jackknife=_values(value, total[span] - sums[:, span]),
-                    )
-                    for span, (_, value) in zip(spans, statistics, strict=True)
-                ]
-            )
-        for start, weights in self._blocks() if statistics else ():
-            for (members, sums), distributions in zip(slices, results, strict=True):
-                chosen = weights if members is None else weights[:, members]
-                totals = chosen @ sums
-                for span, (_, value), into in zip(spans, statistics, distributions, strict=True):
-                    into.replicates[start : start + len(weights)] = _values(value, totals[:, span])
-        return results
-
-    def _slice(
-        self, joined: NDArray[np.int64] | Floats, mask: NDArray[np.bool_] | None
-    ) -> tuple[NDArray[np.intp] | None, Floats]:
-        if mask is None:
-            return None, cluster_sums(joined, self._index, len(self._names))
-        chosen = np.asarray(mask)
-        if chosen.dtype != bool or chosen.shape != self._index.shape:
+    def _mask(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        if mask is not None and (np.asarray(mask).dtype != bool or np.shape(mask) != self._index.shape):
             raise ValueError(f"a mask must be boolean, of shape {self._index.shape}")
-        members, index = np.unique(self._index[chosen], return_inverse=True)
-        return members, cluster_sums(joined[chosen], index, len(members))
+        return mask
 
-    def _blocks(self) -> Iterator[tuple[int, Floats]]:
+    def _sums(
+        self, tables: Sequence[NDArray[Any]], masks: Sequence[NDArray[np.bool_] | None]
+    ) -> Iterator[tuple[slice, list[tuple[NDArray[np.intp], Floats]]]]:
+        """Some clusters at a time; of them, for each slice, which it holds and their sums."""
+        order = np.argsort(self._index, kind="stable")
+        sorted_index = self._index[order]
         clusters = len(self._names)
-        size = min(self.replicates, max(1, _BLOCK // max(1, clusters)))
-        weights = np.empty((size, clusters))
+        step = clusters if self._scheme == "multinomial" else max(_CLUSTERS, _BLOCK // self.replicates)
+        for start in range(0, max(1, clusters), max(1, step)):
+            stop = min(start + step, clusters)
+            first, last = np.searchsorted(sorted_index, (start, stop))
+            studies = order[first:last]
+            joined = np.concatenate([table[studies] for table in tables], axis=1)
+            place = self._index[studies] - start
+            found = []
+            for mask in masks:
+                kept = slice(None) if mask is None else mask[studies]
+                members, index = np.unique(place[kept], return_inverse=True)
+                found.append((members, cluster_sums(joined[kept], index, len(members))))
+            yield slice(start, stop), found
+
+    def _weights(self, clusters: slice) -> Iterator[tuple[slice, Floats]]:
+        """Weights of some clusters, (replicates, clusters), for some replicates at a time."""
+        many = clusters.stop - clusters.start
+        size = min(self.replicates, max(1, _BLOCK // max(1, many)))
+        weights = np.empty((size, many))
         for start in range(0, self.replicates, size):
             block = weights[: min(size, self.replicates - start)]
             if self._scheme == "poisson":
-                fill_poisson(self._keys, start, block)
+                fill_poisson(self._keys[clusters], start, block)
             else:
                 fill_multinomial(self._keys, start, block)
-            yield start, block
+            yield slice(start, start + len(block)), block
 
 
 def bootstrap_interval(
@@ -251,6 +281,18 @@ def bootstrap_interval(
     found = distribution.intervals(confidence, method, side)
     scalar = np.ndim(value(table.sum(axis=0).astype(np.float64))) == 0
     return found[0] if scalar else found
+
+
+def _table(rows: ArrayLike) -> NDArray[Any]:
+    """Rows as numbers; integers are left as narrow as they came, for their sums are made wide."""
+    given = np.asarray(rows)
+    return given if given.ndim == 2 and given.dtype.kind == "i" else numeric_rows(rows)
+
+
+def _totals(tables: Sequence[NDArray[Any]], mask: NDArray[np.bool_] | None) -> Floats:
+    """Column totals of a slice, of all tables side by side."""
+    kept = slice(None) if mask is None else mask
+    return np.concatenate([table[kept].sum(axis=0).astype(np.float64) for table in tables])
 
 
 def _values(value: Value, totals: Floats) -> Floats:

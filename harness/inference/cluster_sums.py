@@ -59,9 +59,7 @@ def cluster_index(clusters: ArrayLike) -> tuple[NDArray[np.str_], NDArray[np.int
     return unique, index
 
 
-def cluster_sums(
-    rows: NDArray[np.int64] | NDArray[np.float64], index: NDArray[np.intp], clusters: int
-) -> NDArray[np.float64]:
+def cluster_sums(rows: NDArray[Any], index: NDArray[np.intp], clusters: int) -> NDArray[np.float64]:
     """Sums of the rows of each cluster, shape (clusters, columns); exact where rows are integers.
 
     As float64, in which matrix products are fast; sums and products of integers are exact there
@@ -70,11 +68,21 @@ def cluster_sums(
     Raises:
         ValueError: an integer column so large that a resampled total might pass 2^53.
     """
-    sums = np.zeros((clusters, rows.shape[1]), dtype=rows.dtype)
+    real = rows.dtype.kind == "f"
+    sums = np.zeros((clusters, rows.shape[1]), dtype=np.float64 if real else np.int64)
     np.add.at(sums, index, rows)
-    if sums.dtype.kind == "f":
-        return sums.astype(np.float64)
+    found = sums.astype(np.float64)
+    if not real:
+        check_exact(np.abs(found).sum(axis=0))
+    return found
+
+
+def check_exact(totals: NDArray[np.float64]) -> None:
+    """Refuses absolute column totals of integers that a resample might take past 2^53.
+
+    Raises:
+        ValueError: one is too large.
+    """
     # A resample holds a cluster 20 times at most (Poisson counts end there).
-    if rows.size and 20.0 * np.abs(sums).astype(np.float64).sum(axis=0).max() >= 2.0**53:
+    if totals.size and 20.0 * totals.max() >= 2.0**53:
         raise ValueError("a column total is too large for exact sums; use a coarser fixed point")
-    return sums.astype(np.float64)

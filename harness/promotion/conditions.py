@@ -19,6 +19,7 @@ from harness.verdict import Decision, Verdict
 
 _CRITICAL: Final = "critical sensitivity cannot be waived"
 _EVIDENCE: Final = "what the evidence rests on cannot be waived"
+_TIE: Final = "judge the package itself, onnx:PACKAGE, or its checkpoint, multimodal:DIR?device=cpu"
 _NAMES: Final = {
     "latency": ("run of the latency suite", "--latency RUN"),
     "fairness": ("run of the fairness suite", "--fairness RUN"),
@@ -211,7 +212,7 @@ def _parity(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
     full, exported = found.full, found.exported
     tied = exported if run.candidate == exported.candidate else full
     if why := _stranger(tied, run, policy.suites[section]):
-        yield _open(section, section, why)
+        yield _open(section, section, f"{why}; {_TIE}")
         return
     reason = "the checkpoint meets the suite's criteria"
     if full.verdict.status is not Status.PASS:

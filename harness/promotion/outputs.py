@@ -30,7 +30,7 @@ def write_promotion(out: Path, promotion: Promotion, policy: PolicyFile) -> list
         name: json.dumps(promotion.as_json(), indent=1, allow_nan=False) + "\n",
         name.with_suffix(".md"): markdown(promotion),
         name.with_suffix(".xml"): junit(promotion),
-        name.with_suffix(".txt"): "".join(f"{line}\n" for line in annotations(promotion, policy)),
+        name.with_suffix(".txt"): "".join(f"{line}\n" for line in annotation_lines(promotion, policy)),
     }
     for path, text in files.items():
         write_atomically(out / path, text.encode())
@@ -100,7 +100,7 @@ def junit(promotion: Promotion) -> str:
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def annotations(promotion: Promotion, policy: PolicyFile, *, github: bool = False) -> Iterator[str]:
+def annotation_lines(promotion: Promotion, policy: PolicyFile, *, github: bool = False) -> Iterator[str]:
     """A line for everything that is not plainly passed, at the line of the policy that asks for it.
 
     Args:

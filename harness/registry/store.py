@@ -119,7 +119,7 @@ def speaking_to(store: Store) -> Iterator[None]:
     try:
         yield
     except (RequestException, SQLAlchemyError, OSError) as error:
-        raise _unreachable(store, type(error).__name__) from None
+        raise _unreachable(store, getattr(error, "strerror", None) or type(error).__name__) from None
     except MlflowException as error:
         # Its messages may hold addresses with credentials, or a whole page of HTML.
         if error.error_code in _DOWN:

@@ -41,9 +41,9 @@ key with another request is a 422. Keys are forgotten after an hour, and when th
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from harness.report import Fraction
 from harness.study import Sex, View
@@ -59,6 +59,11 @@ IDEMPOTENCY_KEY: Final = r"^[!-~]{1,128}$"
 
 StudyId = Annotated[str, Field(pattern=STUDY_ID, min_length=1, max_length=64)]
 Uid = Annotated[str, Field(pattern=UID, min_length=3, max_length=64)]
+
+
+def _whole(value: Any) -> Any:
+    # JSON has one kind of number, and 64.0 is an integer to a JSON Schema.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class _Part(BaseModel):
@@ -77,7 +82,7 @@ class ImageReference(_Part):
 class ClinicalContext(_Part):
     """What the requesting clinician tells the reader; everything may be left out."""
 
-    age: Annotated[int, Field(ge=0, le=150)] | None = None
+    age: Annotated[int, Field(ge=0, le=150), BeforeValidator(_whole)] | None = None
     """Years."""
     sex: Sex | None = None
     indication: Annotated[str, Field(max_length=10_000)] = ""

@@ -40,8 +40,8 @@ class Followed:
         yield from self._lines({name: offset for name, (offset, _) in entry["read"].items()})
         if self._content.hexdigest() != entry["content"]:
             raise LedgerError(
-                f"{self.stream.path}: the records up to line {entry['seq'] + 1} of the log are not those that "
-                "were read then; put the stream back as it was"
+                f"{self.stream.path}: the records up to line {entry['seq'] + 1} of the log are not those "
+                "that were read then; put the stream back as it was"
             )
         self._marked = entry["read"]
 

@@ -126,7 +126,7 @@ class Outcomes:
             return None
         convert = {"latency_s": amount, "hallucination": flag, "rejected": flag, "critical_missed": flag}
         try:
-            return convert.get(name, findings_of)(value[name])  # type: ignore[operator]
+            return convert.get(name, findings_of)(value[name])
         except UnusableError as error:
             self.faults.add(f"{name} {error}", place)
             return None

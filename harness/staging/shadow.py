@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from harness.chain import Chain
 from harness.comparison.looks import take_look
@@ -19,10 +19,6 @@ from harness.staging.followed import Followed
 from harness.staging.harm import LACKING, decide, harm, lacking, tabulate
 from harness.staging.pairs import Pairs
 from harness.status import Status
-
-ELSEWHERE: Final = (
-    "These models were looked at before, in another folder: the error rate is not what it says."
-)
 
 
 class Shadow:
@@ -156,7 +152,7 @@ class Shadow:
         tables = [tabulate(part, self.pairs.pairs, self.pairs.readings) for part in self.config.measures]
         decided = [decide(table) for table in tables]
         stops = self.looks[-1]["stops"]
-        reasons = [*self._doubts(), *filter(None, map(lacking, tables))]
+        reasons = [] if stops else [*self._doubts(), *filter(None, map(lacking, tables))]
         status = Status.whole(
             [*(found.status for _, found in decided), *(Status.NOT_EVALUATED for _ in reasons)]
         )
@@ -164,8 +160,9 @@ class Shadow:
         if stops:
             status = Status.FAIL
         self.verdict = self.log.append(
-            "verdict", status=status.value, stopped_early=early, reason=self._sentence(status, early, decided),
-            reasons=reasons, studies=len(self.pairs.pairs), read=self._read(),
+            "verdict", status=status.value, stopped_early=early,
+            reason=self._sentence(status, early, decided),
+            reasons=reasons, studies=len(self.pairs.pairs), studies_read=self._read(),
             patients=len({pair.patient for pair in self.pairs.pairs.values()}),
             positives=self.pairs.positives, unusable=len(self.pairs.unusable),
             measures=[{**difference.as_json(), "id": part.id, "margin": part.margin, "bound": found.bound,
@@ -198,7 +195,10 @@ class Shadow:
         if silent > LACKING * pairs:
             found.append(f"Production gave no report for {silent:,} of {pairs:,} studies: no yardstick.")
         if any(look["elsewhere"] for look in self.looks):
-            found.append(ELSEWHERE)
+            found.append(
+                f"{self.looks_log} counts looks at these two versions that are not of this folder: the error "
+                "rate is not what was declared. Of another deployment? Then name its own log with --looks."
+            )
         return found
 
     def _sentence(self, status: Status, early: bool, decided: list[Any]) -> str:

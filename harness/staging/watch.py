@@ -164,8 +164,8 @@ class Watch:
                 if found["state"] == "NOT EVALUATED"
             ]
             wrong = [
-                f"{rule.measure} is NOT EVALUATED ({found['n']:,} studies, {found['lacking']:,} lack its field; "
-                f"it needs {rule.needs:,}): {rule.otherwise}"
+                f"{rule.measure} is NOT EVALUATED ({found['n']:,} studies, {found['lacking']:,} lack its "
+                f"field; it needs {rule.needs:,}): {rule.otherwise}"
                 for rule, found in open_
             ]
             if look["nameless"] > LACKING * (look["studies"] + look["nameless"]):

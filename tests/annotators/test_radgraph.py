@@ -15,9 +15,9 @@ import pytest
 from harness.annotators.base import EMPTY_GRAPH
 from harness.annotators.radgraph import PhantomRadGraph, RadGraph
 from harness.annotators.radgraph_weights import MODELS, Checkpoint
+from harness.conclude import conclude
 from harness.errors import NotEvaluable
 from harness.gate import judge
-from harness.run import conclude
 from harness.suite import read_suite
 from harness.testing import ConstantReport, Damage, Oracle, Saboteur
 from runs import run, write_suite

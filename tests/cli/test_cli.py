@@ -123,3 +123,16 @@ def test_a_reader_that_goes_away_is_no_traceback():
     command = f"{sys.executable} -m harness suite schema | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)  # noqa: S602
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--address", "head:6379"], "--address names a Ray cluster; give --engine ray with it"),
+        (["--engine", "ray", "--annotations", "kept"], "--engine ray keeps nothing in it"),
+    ],
+)
+def test_what_goes_with_another_engine_is_refused(tmp_path, capsys, options, told):
+    words = ["run", "suite.yaml", "--candidate", "template", "--cohort", "phantom:x", "--out", str(tmp_path)]
+    assert main([*words, *options]) == 2
+    assert told in capsys.readouterr().err

@@ -4,11 +4,11 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from harness.conclude import conclude
 from harness.errors import LedgerError
 from harness.evidence import open_evidence
 from harness.evidence.rows import ROWS, STUDY_COLUMNS
 from harness.ledger import Ledger
-from harness.run import conclude
 from harness.suite import read_suite
 
 

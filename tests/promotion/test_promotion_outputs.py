@@ -7,7 +7,7 @@ from release import TODAY
 from test_promotion_decide import failing, with_waivers
 
 from harness.promotion import decide
-from harness.promotion.outputs import annotations, junit, markdown, write_promotion
+from harness.promotion.outputs import annotation_lines, junit, markdown, write_promotion
 from harness.promotion.policy import Statement
 from harness.promotion_record import RECORD, read_promotion
 from harness.status import Status
@@ -72,7 +72,7 @@ def test_junit_counts_a_waived_condition_as_no_pass(mixed):
 
 def test_annotations_lead_to_the_line_that_asks(mixed):
     policy, promotion = mixed
-    lines = list(annotations(promotion, policy))
+    lines = list(annotation_lines(promotion, policy))
     assert len(lines) == sum(item.word != "PASS" for item in promotion.conditions) + 1
     assert all(line.startswith(f"{policy.path}:") and "\n" not in line for line in lines)
     assert (
@@ -84,7 +84,7 @@ def test_annotations_lead_to_the_line_that_asks(mixed):
 
 def test_workflow_commands_of_github(mixed):
     policy, promotion = mixed
-    lines = list(annotations(promotion, policy, github=True))
+    lines = list(annotation_lines(promotion, policy, github=True))
     levels = [line.split(" ")[0] for line in lines]
     assert set(levels) == {"::error", "::warning", "::notice"}
     for line in lines:

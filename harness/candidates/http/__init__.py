@@ -1,0 +1,1 @@
+"""A report service somewhere else, judged from outside."""
