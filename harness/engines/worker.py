@@ -79,7 +79,10 @@ def _memory() -> dict[str, Any]:
 
 
 def _answers(candidate: Candidate, batch: Batch) -> list[Answer]:
-    chosen = candidate if batch.template is None else candidate.with_template(batch.template)
+    try:
+        chosen = candidate if batch.template is None else candidate.with_template(batch.template)
+    except Exception as error:
+        return [(Status.RAISED, "", f"{type(error).__name__} at {_place(error)}")] * len(batch.studies)
     try:
         if len(batch.studies) > 1 and takes_batches(chosen):
             reports = chosen.reports(batch.studies)

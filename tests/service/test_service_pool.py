@@ -59,6 +59,9 @@ def test_a_template(pool_of):
     pool = pool_of(Batched(), timeout_s=60)
     assert [o.report.recommendations for o in pool.ask(studies("1", "2"), "brief")] == ["brief", "brief"]
     assert pool.ask(studies("1"))[0].report.recommendations == "standard"
+    plain = pool_of(Scripted(), timeout_s=60)  # knows none: an answer, and its worker lives
+    assert [outcome.status for outcome in plain.ask(studies("1", "2"), "brief")] == [Status.RAISED] * 2
+    assert plain.ask(studies("1"))[0].status is Status.OK
 
 
 def test_many_at_once_each_get_their_own(pool_of):

@@ -54,6 +54,34 @@ def head_sees(candidate, **logits):
             model.head.bias[FINDINGS.index(Finding(name.replace("_", " ")))] = logit
 
 
+def test_several_at_once_are_the_same_reports(checkpoint, make_study):
+    candidate = prepared(checkpoint)
+    studies = [
+        make_study(View.PA),
+        make_study(View.AP, View.LATERAL, seed=1),
+        make_study(View.LATERAL, seed=2),
+        make_study(View.PA, seed=3),
+    ]
+    together = candidate.reports(studies)
+    for study, found in zip(studies, together, strict=True):
+        alone = candidate.report(study)
+        took = {"processing_time_ms": found.processing_time_ms}
+        for one, other in zip(found.findings, alone.findings, strict=True):
+            assert one.confidence == pytest.approx(other.confidence, abs=1e-4)
+        took["findings"] = found.findings
+        assert alone.model_copy(update=took) == found
+
+
+def test_another_template_shares_the_weights(checkpoint):
+    candidate = prepared(checkpoint)
+    other = candidate.with_template("brief-impression")
+    assert other._loaded is candidate._loaded
+    assert (other.instruction.template, candidate.instruction.template) == ("brief-impression", "standard")
+    assert set(candidate.templates) == {"standard", "by-region", "brief-impression"}
+    with pytest.raises(CandidateError, match="no template"):
+        candidate.with_template("nonsense")
+
+
 def test_nothing_is_wrong_with_it(checkpoint, make_study):
     studies = [
         make_study(View.PA),
