@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -40,8 +41,9 @@ def run_local(
     Raises:
         CandidateError: the candidate cannot be prepared at all.
     """
-    pool = [Worker(candidate) for _ in range(max(1, workers))]
-    waiting = iter(studies)
+    rest = iter(studies)
+    first = list(islice(rest, max(1, workers)))
+    pool, waiting = [Worker(candidate) for _ in first], chain(first, rest)
     try:
         for worker in pool:
             worker.start(start_timeout_s)

@@ -38,7 +38,7 @@ class RayEngine:
     Args:
         address: as `ray.init` takes it: `HOST:PORT`, `ray://HOST:PORT`, or `auto` for the cluster of
             this machine or of RAY_ADDRESS.
-        workers: actors; None for one a GPU, or one a core where the cluster has no GPU.
+        workers: actors at most; None for one a GPU, or one a core where the cluster has no GPU.
     """
 
     address: str = "auto"
@@ -81,7 +81,7 @@ class RayEngine:
         try:
             count, resources = _places(ray, self.workers)
             # Pure work may be done twice: what is written is what comes back here, once.
-            remote = ray.remote(**resources, max_restarts=-1, max_task_retries=-1)(_Reader)
+            remote = ray.remote(**resources, max_restarts=-1, max_task_retries=TRIES)(_Reader)
             actors += [remote.remote(work) for _ in range(count)]
             waiting: deque[Any] = deque()
             for number, item in enumerate(items):
@@ -125,7 +125,8 @@ def _places(ray: Any, workers: int | None) -> tuple[int, dict[str, int]]:
     """How many actors there are room for, and what each takes."""
     found = ray.cluster_resources()
     gpus, cores = int(found.get("GPU", 0)), int(found.get("CPU", 1))
-    return workers or gpus or max(1, cores), {"num_cpus": 1, "num_gpus": 1 if gpus else 0}
+    room = gpus or max(1, cores)  # one for which there is no room would be waited for
+    return min(workers or room, room), {"num_cpus": 1, "num_gpus": 1 if gpus else 0}
 
 
 def connect(address: str) -> tuple[Any, bool]:

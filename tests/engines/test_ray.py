@@ -38,6 +38,23 @@ if __name__ == "__main__":
 SMALL = {"object_store_memory": 80_000_000, "include_dashboard": False}
 
 
+def started(kind, tries=4):
+    """Two nodes. Ray waits only seconds for its own processes, which is too short on a busy machine."""
+    found = None
+    for left in reversed(range(tries)):
+        try:
+            # The head has no core to give: what works can be killed.
+            found = kind(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+            found.add_node(num_cpus=2, **SMALL)
+            return found
+        except Exception:
+            if found is not None:
+                found.shutdown()
+            if not left:
+                raise
+    return None
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     ray = pytest.importorskip("ray")
@@ -51,9 +68,7 @@ def cluster(tmp_path_factory):
         patch.setenv("PYTHONPATH", paths)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_object_store_minimum_memory_bytes", "10000000")
-        # The head has no core to give: what works can be killed.
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
-        found.add_node(num_cpus=2, **SMALL)
+        found = started(Cluster)
         ray.init(address=found.address, log_to_driver=False, logging_level="ERROR")
         yield found
         ray.shutdown()
