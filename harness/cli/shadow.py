@@ -84,7 +84,7 @@ def _show(shadow: Shadow) -> None:
     from rich.table import Table
 
     from harness.cli.terminal import STYLE, output
-    from harness.staging.shadow_page import label, points
+    from harness.staging.shadow_page import points
     from harness.status import Status
 
     console, verdict, pairs = output(), shadow.verdict, shadow.pairs
@@ -96,7 +96,7 @@ def _show(shadow: Shadow) -> None:
             values = ["–" if item[key] is None else f"{item[key]:.2%}" for key in ("current", "challenger")]
             status = Status(item["status"])
             table.add_row(
-                label(item), *values,
+                item["label"], *values,
                 f"{points(item['difference'])} ({points(item['low'])} to {points(item['high'])})",
                 points(item["margin"], ""), f"[{STYLE[status]}]{status}",
             )  # fmt: skip

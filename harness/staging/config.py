@@ -23,6 +23,13 @@ Version = Annotated[str, Field(min_length=1, max_length=80)]
 Critical = Annotated[Finding, Field(strict=False)]
 POOLED: Final = "pooled"
 BY_FINDING: Final = ("critical_sensitivity", "false_alarm_rate")
+_WORDS: Final = {
+    "critical_sensitivity": "Sensitivity",
+    "false_alarm_rate": "False alarms",
+    "failure_rate": "Studies without a report",
+    "hallucination_rate": "Reports with unconfirmed findings",
+    "slow_rate": "Late reports",
+}
 
 
 class _Part(BaseModel):
@@ -79,6 +86,14 @@ class MeasurePart(_Part):
         if (self.measure == "slow_rate") != (self.limit_s is not None):
             raise ValueError("slow_rate, and it alone, needs limit_s")
         return self
+
+    @property
+    def label(self) -> str:
+        """In words: `Sensitivity: Pneumothorax`."""
+        words = _WORDS[self.measure]
+        if self.measure not in BY_FINDING:
+            return words
+        return f"{words}: {'all critical findings' if self.value == POOLED else self.value}"
 
     @property
     def id(self) -> str:

@@ -165,7 +165,8 @@ class Shadow:
             reasons=reasons, studies=len(self.pairs.pairs), studies_read=self._read(),
             patients=len({pair.patient for pair in self.pairs.pairs.values()}),
             positives=self.pairs.positives, unusable=len(self.pairs.unusable),
-            measures=[{**difference.as_json(), "id": part.id, "margin": part.margin, "bound": found.bound,
+            measures=[{**difference.as_json(), "id": part.id, "label": part.label,
+                       "margin": part.margin, "bound": found.bound,
                        "bound_confidence": part.confidence, "status": found.status.value,
                        "reason": found.reason, "trials": int(table.pairs.sum())}
                       for part, table, (difference, found)
@@ -207,12 +208,17 @@ class Shadow:
         if status is Status.PASS:
             return f"On every declared measure {new} is not worse than {old} by its margin, {where}."
         if self.looks[-1]["stops"]:
-            of = ", ".join(self.looks[-1]["stops"])
+            stops = self.looks[-1]["stops"]
+            of = "; ".join(part.label for part in self.config.measures if part.id in stops)
             when = "was stopped early: it" if early else "failed: it"
-            return f"{new.capitalize()} {when} is shown to be worse than {old} on {of}, {where}."
-        failed = [f"{one.measure}.{one.value}" for one, found in decided if found.status is Status.FAIL]
+            return f"{new.capitalize()} {when} is shown to be worse than {old} ({of}), {where}."
+        failed = [
+            part.label
+            for part, (_, found) in zip(self.config.measures, decided, strict=True)
+            if found.status is Status.FAIL
+        ]
         if status is Status.FAIL:
             return (
-                f"{new.capitalize()} is not shown to keep within the margin of {', '.join(failed)}, {where}."
+                f"{new.capitalize()} is not shown to keep within every margin ({'; '.join(failed)}), {where}."
             )
         return f"Whether {new} is as good as {old} could not be evaluated, {where}."

@@ -20,11 +20,6 @@ from harness.staging.shadow import Shadow
 SHOWN: Final = 50
 """Disagreements on the page; the list for review has all."""
 BANNER: Final = {"PASS": "pass", "FAIL": "fail", "NOT EVALUATED": "open"}
-WORDS: Final = {
-    "critical_sensitivity": "Sensitivity", "false_alarm_rate": "False alarms",
-    "failure_rate": "Studies without a report", "hallucination_rate": "Reports with unconfirmed findings",
-    "slow_rate": "Late reports",
-}  # fmt: skip
 
 
 def disagreements(shadow: Shadow) -> list[dict[str, str]]:
@@ -102,21 +97,13 @@ def render(shadow: Shadow) -> str:
         "shadow.html.j2",
         {
             "shadow": shadow, "config": shadow.config, "verdict": verdict, "shade": BANNER,
-            "label": label, "plot": forest(verdict["measures"]), "points": points,
+             "plot": forest(verdict["measures"]), "points": points,
             "disagreements": [{key: row[key] for key in row if key != "study_id"} for row in rows[:SHOWN]],
             "total": len(rows), "missed": sum(row["shadow"] == "is silent" for row in rows),
             "unread": sum(row["reading"] == "not read yet" for row in rows),
         },
         (COMMON, "ab.css"),
     )  # fmt: skip
-
-
-def label(item: Mapping[str, Any]) -> str:
-    """A measure in words."""
-    words = WORDS[item["measure"]]
-    if item["measure"] in ("critical_sensitivity", "false_alarm_rate"):
-        words += f": {'all critical findings' if item['value'] == 'pooled' else item['value']}"
-    return words
 
 
 def points(value: float | None, sign: str = "+") -> str:
@@ -148,7 +135,7 @@ def forest(items: Sequence[Mapping[str, Any]]) -> str:
         sign = 1 if item["higher_is_better"] else -1
         values = " → ".join("–" if item[k] is None else f"{item[k]:.1%}" for k in ("current", "challenger"))
         parts += [
-            draw.text(0, y - 3, label(item), INK, 9.5, "start", 600),
+            draw.text(0, y - 3, item["label"], INK, 9.5, "start", 600),
             draw.text(0, y + 9, f"{values}   ({item['trials']:,})", MUTED, 8.5, "start"),
             draw.text(width - right + 12, y - 3, item["status"], shade, 9.5, "start", 600),
         ]
@@ -165,5 +152,5 @@ def forest(items: Sequence[Mapping[str, Any]]) -> str:
         parts.append(draw.text(width - right + 12, y + 9, interval, INK, 8.5, "start"))
         if place:
             parts.append(draw.line(0, y - row / 2 + 4, width, y - row / 2 + 4, RULE, 0.5))
-        told.append(f"{label(item)}: {item['status']}, {interval} points, margin {item['margin']:g}")
+        told.append(f"{item['label']}: {item['status']}, {interval} points, margin {item['margin']:g}")
     return draw.svg(width, bottom + 20, "Differences against their margins", "; ".join(told), parts)
