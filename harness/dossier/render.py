@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -106,10 +108,25 @@ def render_pdf(html: str, attached: Sequence[Attachment] = (), taken: datetime |
     # The identifier is the page's own digest: chance has no place in it.
     identifier = hashlib.sha256(html.encode()).digest()[:16]
     page = HTML(string=html, url_fetcher=inside)
-    pdf: bytes = page.write_pdf(
-        pdf_variant="pdf/a-3a", pdf_tags=True, pdf_identifier=identifier, attachments=files
-    )
+    with _undated_fonts():
+        pdf: bytes = page.write_pdf(
+            pdf_variant="pdf/a-3a", pdf_tags=True, pdf_identifier=identifier, attachments=files
+        )
     return pdf
+
+
+@contextmanager
+def _undated_fonts() -> Iterator[None]:
+    """The same bytes at any time: where HarfBuzz's subsetter is missing, fontTools dates what it cuts."""
+    name = "SOURCE_DATE_EPOCH"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _not_installed() -> HarnessError:
