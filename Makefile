@@ -1,9 +1,9 @@
 # make demo   the main job on the phantom cohort, to a verdict and a PDF, from a fresh machine
-# make test   all tests, from a fresh machine
+# make test   the tests, from a fresh machine; make test-all: those marked slow too
 # make lint   ruff, mypy --strict, the import contract
 # make bench  speed, as ratios to peers in the same run
 # make validate  the intervals' coverage and the gate's own error rates, by simulation
-.PHONY: demo test lint bench validate clean
+.PHONY: demo test test-all lint bench validate clean
 .DEFAULT_GOAL := demo
 
 PYTHON ?= python3
@@ -19,6 +19,9 @@ demo: .venv/ready
 	@bash .ci/demo $(DEMO)
 
 test: .venv/ready
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-all: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: .venv/ready

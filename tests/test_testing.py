@@ -79,6 +79,7 @@ def test_a_planted_miss_rate_is_recovered_and_fails_its_own_criterion_only(judge
     assert results["verdict"]["status"] == "FAIL"
 
 
+@pytest.mark.slow
 def test_misses_in_one_group_are_seen_in_that_group(judged, held_out):
     damage = Damage(miss=0.5, finding=Finding.PNEUMOTHORAX, within=("sex", "F"))
     results = judged(Saboteur(held_out, damage))
@@ -89,6 +90,7 @@ def test_misses_in_one_group_are_seen_in_that_group(judged, held_out):
     assert results["verdict"]["status"] == "FAIL"
 
 
+@pytest.mark.slow
 def test_planted_hallucinations_are_counted_one_by_one(judged, held_out):
     saboteur = Saboteur(held_out, Damage(hallucinate=0.2, finding=Finding.PNEUMOTHORAX))
     invented, _ = planted(saboteur, "hallucinate", 0.2, held_out)
@@ -101,6 +103,7 @@ def test_planted_hallucinations_are_counted_one_by_one(judged, held_out):
     assert per_study["low"] <= 0.2 * (1 - np.mean(list(saboteur.present.values()))) <= per_study["high"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "value", "rate"), [("swap_sides", "laterality", 0.3), ("change_severity", "severity", 0.6)]
 )
@@ -116,6 +119,7 @@ def test_planted_exchanges_of_side_and_size_are_recovered_and_fail_their_criteri
     assert {name for name, status in statuses(results).items() if status == "FAIL"} == {value}
 
 
+@pytest.mark.slow
 def test_planted_failures_fail_and_count_as_misses(judged, held_out):
     saboteur = Saboteur(held_out, Damage(fail=0.05))
     results = judged(saboteur)
@@ -128,6 +132,7 @@ def test_planted_failures_fail_and_count_as_misses(judged, held_out):
     }
 
 
+@pytest.mark.slow
 def test_reports_of_the_wrong_patient_fail(judged, held_out):
     results = judged(Saboteur(held_out, Damage(reorder=True)))
     assert results["verdict"]["status"] == "FAIL"
@@ -135,6 +140,7 @@ def test_reports_of_the_wrong_patient_fail(judged, held_out):
     assert statuses(results)["hallucination"] == "FAIL"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["The heart size is normal. The lungs are clear. No pneumothorax or pleural effusion.", "."]
 )
@@ -144,6 +150,7 @@ def test_one_report_for_everybody_fails(judged, text):
     assert estimate(results, "critical_sensitivity", "pooled")["estimate"] == 0
 
 
+@pytest.mark.slow
 def test_a_silent_candidate_fails(judged):
     results = judged(Faulty("silent"))
     assert results["verdict"]["status"] == "FAIL"

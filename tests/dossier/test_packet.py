@@ -211,6 +211,7 @@ def test_the_documents_are_archival_tagged_and_told_to_those_who_cannot_see(pack
             assert all(" yes " in row for row in told.stdout.splitlines()[2:]), "every font is embedded"
 
 
+@pytest.mark.slow
 def test_two_renders_give_the_same_bytes(judged, packet_file, packet, tmp_path):
     write_packet(judged, packet_file, tmp_path / "again")
     names = sorted(path.relative_to(packet) for path in packet.rglob("*") if path.is_file())

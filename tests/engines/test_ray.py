@@ -92,6 +92,7 @@ def test_outcomes_are_those_of_the_local_engine(cluster, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_study_that_takes_its_workers_down_has_died_and_the_others_have_not(cluster, tmp_path):
     found = ask(Killer(tmp_path), STUDIES[2:6])
     assert {key: o.status for key, o in found.items()} == {
@@ -113,6 +114,7 @@ def test_where_no_node_can_answer_the_reason_is_told(cluster, tmp_path):
         ask(Elsewhere(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_killed_node_and_a_killed_driver_leave_the_same_ledger(cluster, tmp_path, phantom_root):
     suite, asked = write_suite(tmp_path), tmp_path / "asked"
     asked.mkdir()

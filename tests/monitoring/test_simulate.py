@@ -43,6 +43,7 @@ def alerts(pool, tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("event", DELAYS)
 def test_a_planted_event_is_seen_within_the_stated_delay_and_nothing_before_it(alerts, event):
     told = alerts(event)
@@ -53,6 +54,7 @@ def test_a_planted_event_is_seen_within_the_stated_delay_and_nothing_before_it(a
     assert first["delay_h"] <= hours
 
 
+@pytest.mark.slow
 def test_a_quiet_stream_of_equal_length_raises_nothing(alerts):
     assert alerts("none") == []
 

@@ -142,6 +142,7 @@ def optimiser(**changes):
     return {"batch": 8, "precision": "float32", "weight_decay": 0.01, **changes}
 
 
+@pytest.mark.slow
 def test_a_step_is_the_same_for_any_split_into_micro_batches(desk, tmp_path, monkeypatch):
     """8 studies as one batch, or as four micro-batches of 2 of the same studies."""
     found = []
@@ -162,6 +163,7 @@ class Killed(BaseException):
     """As a kill: nothing of the training's own sees it coming."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [2, 7, 12, 22, 33])
 def test_a_killed_and_resumed_training_equals_the_undisturbed_bit_for_bit(
     desk, undisturbed, tmp_path, monkeypatch, after
@@ -269,6 +271,7 @@ def test_a_gpus_precision_is_refused_without_one():
         loop.new_accelerator("fp16")
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains(desk, tmp_path):
     history = train_two_stage(*desk(optimiser=optimiser(precision="bf16")).parts, folder=tmp_path)
     assert history.kept

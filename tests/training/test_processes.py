@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 HERE = Path(__file__).parent
 SCRIPT = """
@@ -32,6 +33,7 @@ if PartialState().is_main_process:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_losses_of_one(small_root, vit, tmp_path):
     script = tmp_path / "script.py"
     places = {"tests": HERE.parent, "here": HERE, "root": small_root, "vit": vit, "folder": tmp_path}
