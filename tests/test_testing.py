@@ -65,7 +65,9 @@ def test_the_oracle_passes_everything(judged, held_out):
     assert estimate(results, "rougeL", "value")["estimate"] == pytest.approx(1, abs=1e-9)
 
 
-@pytest.mark.parametrize("finding", CRITICAL)
+@pytest.mark.parametrize(
+    "finding", [CRITICAL[0], *(pytest.param(finding, marks=pytest.mark.slow) for finding in CRITICAL[1:])]
+)
 def test_a_planted_miss_rate_is_recovered_and_fails_its_own_criterion_only(judged, held_out, finding):
     saboteur = Saboteur(held_out, Damage(miss=0.12, finding=finding))
     missed, could = planted(saboteur, "miss", 0.12, held_out)

@@ -102,7 +102,7 @@ def evidence(folder, name):
     return json.loads((folder / "evidence" / name).read_bytes())
 
 
-@pytest.mark.parametrize("variant", ["packet", "public"])
+@pytest.mark.parametrize("variant", ["packet", pytest.param("public", marks=pytest.mark.slow)])
 def test_every_number_in_a_table_is_in_the_register_and_is_what_the_evidence_says(variant, request):
     folder = request.getfixturevalue(variant)
     numbers = evidence(folder, "numbers.json")
