@@ -131,6 +131,8 @@ class Service:
     async def close(self) -> None:
         """Finishes what was taken, then ends the workers and removes every picture."""
         self.stopping = True
+        while self.taken:  # some may be fetching their pictures still, and have no place in a queue yet
+            await asyncio.sleep(0.02)
         for asked in self._each():
             await asked.close()
         self.end()
