@@ -1,6 +1,7 @@
 """Cohorts and runs that several tests read. Nothing here may be changed by a test."""
 
 import fcntl
+import gc
 import os
 import shutil
 
@@ -22,6 +23,11 @@ from runs import run, write_suite
 def pytest_configure(config):
     # The tests' models are tiny: threads would only get in each other's way.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish(session):
+    # Modules stay: searching them for garbage again and again takes longer than many a test.
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,9 @@ def add(verbs: Any) -> None:
     for name, (kind, told) in EVIDENCE.items():
         verb.add_argument(f"--{name}", type=Path, metavar=kind, help=told)
     verb.add_argument(
+        "--shadow", type=Path, metavar="DIR", help="what harness shadow wrote; production asks for it"
+    )
+    verb.add_argument(
         "--candidate", metavar="KIND[:PATH]", help="where the candidate is now; default: where it was judged"
     )
     verb.add_argument("--name", help="the registered model; default: report-generator")
@@ -63,6 +66,7 @@ def act(options: argparse.Namespace) -> int:
         options.to,
         name=options.name,
         candidate=options.candidate,
+        shadow=options.shadow,
         pieces={name: getattr(options, name) for name in EVIDENCE},
     )
     show_promotion(proposal.promotion)

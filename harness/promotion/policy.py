@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +16,7 @@ from harness.latency.suite import LatencySuite, read_latency_suite
 from harness.measures.base import WeightedMeasure
 from harness.promotion.waivers import Day, Text, Waiver
 from harness.schema_errors import explain_all
+from harness.staging.config import ShadowConfig, read_shadow_config
 from harness.suite import Name, Suite, read_suite
 from harness.suite_checks import unknown_value
 from harness.suite_comparison import Guardrail
@@ -24,6 +25,13 @@ from harness.yaml_source import KeyPath, Source, read_yaml
 Confidence = Annotated[float, Field(ge=0.95, lt=1, allow_inf_nan=False)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FRACTIONS = ("above", "below", "confidence", "margin")
+_FILES: Final = (
+    ("regulatory", "suite", read_suite),
+    ("latency", "suite", read_latency_suite),
+    ("fairness", "suite", read_suite),
+    ("parity", "suite", read_suite),
+    ("production", "shadow", read_shadow_config),
+)
 
 
 class _Part(BaseModel):
@@ -141,6 +149,16 @@ class ProductionPart(_Part):
 
     from_staging: bool = True
     """Whether the very candidate must be at the alias `staging` at that moment."""
+    shadow: Text | None = None
+    """A shadow deployment's declaration: the candidate must have passed one on the same terms."""
+    without_shadow: Statement | None = None
+    """That the candidate stood beside no other, and why."""
+
+    @model_validator(mode="after")
+    def _one(self) -> ProductionPart:
+        if (self.shadow is None) == (self.without_shadow is None):
+            raise ValueError("needs either shadow, or without_shadow: a statement that there was none")
+        return self
 
 
 class Policy(_Part):
@@ -161,7 +179,7 @@ class Policy(_Part):
     non_inferiority: NonInferiorityPart
     packet: Text | None = None
     """A packet of the run, to be verified with it."""
-    production: ProductionPart = ProductionPart()
+    production: ProductionPart
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
 
 
@@ -174,6 +192,8 @@ class PolicyFile:
     suites: Mapping[str, Suite]
     """"regulatory", and "fairness" and "parity" where they have suites of their own."""
     latency: LatencySuite
+    shadow: ShadowConfig | None
+    """What a shadow deployment must have declared, but for its two models."""
     lines: Mapping[str, int]
     """Where each section stands in the file, from 1."""
 
@@ -181,7 +201,8 @@ class PolicyFile:
     def digest(self) -> str:
         """SHA-256 (hex) of what is asked, the suites included; comments and layout do not count."""
         suites = {section: suite.digest() for section, suite in self.suites.items()}
-        return digest_value([self.asked.model_dump(mode="json"), suites, self.latency.digest()])
+        shadow = None if self.shadow is None else self.shadow.terms()
+        return digest_value([self.asked.model_dump(mode="json"), suites, self.latency.digest(), shadow])
 
     def at(self, path: str | None) -> Path | None:
         """A path of the policy as seen from here."""
@@ -213,18 +234,18 @@ def read_policy(path: Path) -> PolicyFile:
         raise SuiteError(explain_all(source, error, Policy, FRACTIONS)) from None
     suites: dict[str, Any] = {}
     problems: list[str] = []
-    for section in ("regulatory", "latency", "fairness", "parity"):
-        name = getattr(policy, section).suite
+    for section, key, read in _FILES:
+        name = getattr(getattr(policy, section), key)
         if name is None:
             continue
         if not (path.parent / name).is_file():
-            problems.append(source.problem((section, "suite"), f"{path.parent / name}: no such file"))
+            problems.append(source.problem((section, key), f"{path.parent / name}: no such file"))
             continue
         try:
-            suites[section] = (read_latency_suite if section == "latency" else read_suite)(path.parent / name)
+            suites[section] = read(path.parent / name)
         except SuiteError as error:
             problems += error.problems
-    latency = suites.pop("latency", None)
+    latency, shadow = suites.pop("latency", None), suites.pop("production", None)
     problems += _misfits(policy, suites, source)
     if problems:
         raise SuiteError(problems)
@@ -232,7 +253,7 @@ def read_policy(path: Path) -> PolicyFile:
     lines |= {
         f"waivers[{place}]": source.place(("waivers", place))[0] for place in range(len(policy.waivers))
     }
-    return PolicyFile(path, policy, suites, latency, lines)
+    return PolicyFile(path, policy, suites, latency, shadow, lines)
 
 
 def _misfits(policy: Policy, suites: Mapping[str, Suite], source: Source) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
@@ -13,11 +13,11 @@ from harness.candidates import split_locator
 from harness.digests import digest_tree, digest_value
 from harness.errors import CandidateError, LedgerError, NotEvaluable
 from harness.ledger import Ledger, write_atomically
-from harness.promotion.condition import Condition
 from harness.promotion.decide import Promotion, decide
 from harness.promotion.evidence import JudgedRun, gather
 from harness.promotion.outputs import write_promotion
 from harness.promotion.policy import PolicyFile
+from harness.promotion.production import InUse, add_production
 from harness.promotion_record import PLACE
 from harness.registry import PRODUCTION, STAGING, RegisteredVersion, Registry
 from harness.registry.versions import attach, open_version, package, register
@@ -68,6 +68,7 @@ def propose(
     *,
     name: str | None = None,
     candidate: str | None = None,
+    shadow: Path | None = None,
     pieces: Mapping[str, Path | None],
 ) -> Proposal:
     """Decides whether a candidate may go to an alias; moves nothing, and trusts no earlier decision.
@@ -79,6 +80,7 @@ def propose(
         target: the alias.
         name: of the registered model; that of a `models:` candidate, or `NAME`, where left out.
         candidate: where it is, as `--candidate` names it; where it was when it was judged, if left out.
+        shadow: folder that `harness shadow` wrote.
         pieces: the other evidence, as `gather` takes it.
 
     Raises:
@@ -97,8 +99,8 @@ def propose(
         in_use = None if before is None else registry.version(name, before)
     evidence = gather(policy, run, **pieces, in_production=None if in_use is None else in_use.candidate)
     promotion = decide(policy, evidence, datetime.now(UTC).date())
-    if target == PRODUCTION and policy.asked.production.from_staging:
-        promotion = _with(promotion, _through_staging(promotion.candidate, at[STAGING]))
+    if target == PRODUCTION:
+        promotion = add_production(promotion, policy, InUse(at[STAGING], in_use), evidence, shadow)
     verdict = evidence.run.verdict.as_json() if isinstance(evidence.run, JudgedRun) else None
     now = at[target]
     return Proposal(
@@ -163,25 +165,6 @@ def _locator(run: Path) -> str:
         if entry["event"] == "context":
             return str(entry["candidate"])
     raise LedgerError(f"{run}: the log does not tell where the candidate was; name it with --candidate")
-
-
-def _through_staging(candidate: str, staged: RegisteredVersion | None) -> Condition:
-    if staged is not None and staged.candidate == candidate:
-        status, reason = Status.PASS, f"version {staged.version} is at {STAGING}"
-    elif staged is None:
-        status, reason = Status.NOT_EVALUATED, f"nothing is at {STAGING}; harness promote --to {STAGING}"
-    else:
-        reason = f"another candidate is at {STAGING}: version {staged.version}"
-        status = Status.NOT_EVALUATED
-    return Condition(
-        "production.staging", "production", status, reason, "the way through staging is no waiver's"
-    )
-
-
-def _with(promotion: Promotion, condition: Condition) -> Promotion:
-    conditions = (*promotion.conditions, condition)
-    status = Status.whole([item.counted for item in conditions])
-    return replace(promotion, conditions=conditions, status=status)
 
 
 def _proof(proposal: Proposal, folder: Path) -> str:

@@ -145,6 +145,11 @@ class ShadowConfig(_Timed):
             raise ValueError("production and shadow must be two versions")
         return self
 
+    def terms(self) -> str:
+        """SHA-256 (hex) of what is asked of any new model: all but name, start and the two models."""
+        apart = {"name", "version", "start", "production", "shadow"}
+        return digest_value(self.model_dump(mode="json", exclude=apart))
+
     @property
     def harmful(self) -> tuple[str, ...]:
         """Ids of the measures that can stop it."""

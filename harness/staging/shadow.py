@@ -47,7 +47,8 @@ class Shadow:
             started = config.start or datetime.now(UTC)
             entries = [
                 self.log.append(
-                    "begun", kind="shadow", config=config.digest(), start=started.isoformat(),
+                    "begun", kind="shadow", config=config.digest(), terms=config.terms(),
+                    start=started.isoformat(),
                     production=config.production.model_dump(), shadow=config.shadow.model_dump(),
                 )
             ]  # fmt: skip

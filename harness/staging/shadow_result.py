@@ -20,6 +20,8 @@ class ShadowResult:
     """Content digest of the new model's candidate; "" where the configuration did not name it."""
     production: str
     """Content digest of the candidate in production; "" likewise."""
+    terms: str
+    """Digest of what was asked of the new model; see `ShadowConfig.terms`."""
     digest: str
     """Of the log's entry that holds the verdict."""
     reason: str
@@ -44,6 +46,7 @@ def read_shadow(folder: Path) -> ShadowResult:
         status=Status(last["status"]),
         candidate=entries[0]["shadow"]["candidate"],
         production=entries[0]["production"]["candidate"],
+        terms=entries[0].get("terms", ""),
         digest=last["digest"],
         reason=last["reason"],
     )

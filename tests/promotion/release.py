@@ -84,6 +84,8 @@ non_inferiority:
   guardrails:
     - {measure: critical_sensitivity, value: pooled, margin: 0.02}
     - {measure: failure_rate, margin: 0.02}
+production:
+  without_shadow: {by: Ann Lead, date: 2026-05-01, reason: One ward alone.}
 waivers: []
 """
 FILES = {

@@ -6,6 +6,9 @@ from harness.errors import SuiteError
 from harness.promotion import read_policy
 from harness.report import CRITICAL
 
+STATEMENT = "{by: Ann Lead, date: 2026-05-01, reason: One ward alone.}"
+WITHOUT = f"\n  without_shadow: {STATEMENT}"
+
 
 @pytest.fixture
 def written(tmp_path):
@@ -53,7 +56,15 @@ def test_a_rehearsal_asks_what_the_policy_asks():
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("waivers: []", "waivrs: []", ":14:1: waivrs: unknown key; did you mean waivers?"),
+        (WITHOUT, " {from_staging: true}", "production: needs either shadow, or without_shadow"),
+        (WITHOUT, " {shadow: none.yaml}", "production.shadow: TMP/none.yaml: no such file"),
+        (WITHOUT, " {shadow: fairness.yaml}", "fairness.yaml:1:1: planned_positives: missing"),
+        (
+            f"production:\n  without_shadow: {STATEMENT}\n",
+            "",
+            ":1:1: production: missing; every policy needs it",
+        ),
+        ("waivers: []", "waivrs: []", ":16:1: waivrs: unknown key; did you mean waivers?"),
         ("parity: {suite: parity.yaml, run: parity}\n", "", ":1:1: parity: missing; every policy needs it"),
         (
             "{above: 0.98}",
@@ -121,7 +132,7 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         (
             "waivers: []",
             "waivers:\n  - {condition: a, by: ' ', reason: b, granted: 2026-01-01, expires: 2026-02-01}",
-            ":15:20: waivers[0].by: must say something",
+            ":17:20: waivers[0].by: must say something",
         ),
         (
             "waivers: []",
@@ -180,4 +191,4 @@ def test_lines_lead_to_what_asks(written):
     for section, line in policy.lines.items():
         key = section if section in text[line - 1] else "condition:"
         assert key in text[line - 1]
-    assert (policy.lines["waivers[0]"], policy.lines["waivers[1]"]) == (15, 16)
+    assert (policy.lines["waivers[0]"], policy.lines["waivers[1]"]) == (17, 18)

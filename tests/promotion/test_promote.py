@@ -75,7 +75,7 @@ class TestPromote:
         done = promote(registry, first)
         assert (done.version.aliases, done.previous) == (("staging",), None)
         second = desk(registry, "production")
-        assert second.promotion.conditions[-1].reason == f"version {done.version.version} is at staging"
+        assert second.promotion.conditions[-2].reason == f"version {done.version.version} is at staging"
         done = promote(registry, second)
         assert done.version.aliases == ("production", "staging")
         assert len(registry.versions(name)) == 1
@@ -161,14 +161,14 @@ class TestPromote:
 def test_production_is_reached_through_staging(local_registry, desk):
     proposal = desk(local_registry, "production")
     assert proposal.promotion.status is Status.NOT_EVALUATED
-    assert proposal.promotion.conditions[-1].reason == "nothing is at staging; harness promote --to staging"
+    assert proposal.promotion.conditions[-2].reason == "nothing is at staging; harness promote --to staging"
     with pytest.raises(NotEvaluable, match="only PASS is promoted"):
         promote(local_registry, proposal)
     assert not local_registry.names()
     other = add_version(local_registry, proposal.name)
     local_registry.move_alias(proposal.name, "staging", other, expected=None, why="test")
     proposal = desk(local_registry, "production")
-    assert "another candidate is at staging: version 1" in proposal.promotion.conditions[-1].reason
+    assert "another candidate is at staging: version 1" in proposal.promotion.conditions[-2].reason
     assert proposal.promotion.status is Status.NOT_EVALUATED
 
 

@@ -9,7 +9,6 @@ import sys
 import time
 
 import pytest
-from staged import SHADOW, at, clocks, declare, deployment, lines, log, pair, reading
 
 from harness.chain import Chain
 from harness.cli import main
@@ -18,6 +17,7 @@ from harness.staging import read_shadow
 from harness.staging.harm import sign_p
 from harness.staging.shadow import Shadow
 from harness.status import Status
+from staged import SHADOW, at, clocks, declare, deployment, lines, log, pair, reading
 
 
 def run(config, stream, out=None):

@@ -8,13 +8,13 @@ import sys
 import time
 
 import pytest
-from staged import START, WATCH, at, declare, lines, log, outcome, outcomes
 
 from harness.chain import Chain
 from harness.cli import main
 from harness.errors import HarnessError, LedgerError, RegistryUnreachable
 from harness.staging.rollback import Alias, roll_back
 from harness.staging.watch import Watch
+from staged import START, WATCH, at, declare, lines, log, outcome, outcomes
 
 PAST = START + 3 * 3600
 NEVER = -1.0
