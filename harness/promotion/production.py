@@ -50,16 +50,16 @@ def add_production(
         conditions.append(Condition("production.shadow", _SECTION, Status.PASS, reason, _FIXED, stated=True))
     else:
         found = _attempt(shadow)
-        status, reason = Status.NOT_EVALUATED, found
-        if not isinstance(found, str):
+        if isinstance(found, ShadowResult):
             known = in_use.production.candidate if in_use.production else ""
             if not known and isinstance(evidence.production, JudgedRun):
                 known = evidence.production.candidate
-            reason = "; ".join(_misfits(found, promotion.candidate, known, policy))
-            if not reason:
-                status, reason = found.status, found.reason
+            misfits = "; ".join(_misfits(found, promotion.candidate, known, policy))
+            status, reason = (Status.NOT_EVALUATED, misfits) if misfits else (found.status, found.reason)
             cited.append(Cited("shadow", str(shadow), found.digest, found.candidate, found.terms))
-        conditions.append(Condition("production.shadow", _SECTION, status, str(reason), _FIXED))
+        else:
+            status, reason = Status.NOT_EVALUATED, found
+        conditions.append(Condition("production.shadow", _SECTION, status, reason, _FIXED))
     return replace(
         promotion,
         conditions=tuple(conditions),
