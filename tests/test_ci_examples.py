@@ -54,7 +54,7 @@ def test_every_suite_that_is_named_is_there(place, line):
 def test_each_place_has_the_whole_line():
     for place in ("github", "gitlab"):
         verbs = [words_of(line)[1] for found, line in COMMANDS if found == place]
-        assert verbs == ["run", "run", "parity", "latency", "gate"]
+        assert verbs == ["run", "run", "run", "parity", "latency", "gate"]
     assert len([line for place, line in COMMANDS if place == "readme"]) == 2
 
 
@@ -63,7 +63,7 @@ def test_what_the_gate_reads_is_what_the_steps_before_it_write():
         parsed = [parser().parse_args(words_of(line)[1:]) for found, line in COMMANDS if found == place]
         *made, gate = parsed
         written = {options.out for options in made}
-        assert {gate.run, gate.fairness, gate.parity, gate.latency} == written
+        assert {gate.run, gate.production, gate.fairness, gate.parity, gate.latency} == written
         assert gate.policy == Path("suites/promotion.yaml")
 
 

@@ -6,18 +6,21 @@ Evidence that is missing, damaged, or of something else is NOT EVALUATED: it say
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from harness.comparison.decide import Guarded
 from harness.promotion.condition import Condition
 from harness.promotion.evidence import Evidence, JudgedRun, Unusable
-from harness.promotion.policy import PolicyFile, Statement
+from harness.promotion.policy import PolicyFile, RegulatoryPart, Statement
 from harness.report import CRITICAL
 from harness.status import Status
 from harness.suite import Comparison, Suite
 from harness.verdict import Decision, Verdict
 
 _CRITICAL: Final = "critical sensitivity cannot be waived"
+_SILENT: Final = 0.05
+"""A model that gave no report for a larger share of studies is nothing to be measured against."""
 _EVIDENCE: Final = "what the evidence rests on cannot be waived"
 _TIE: Final = "judge the package itself, onnx:PACKAGE, or its checkpoint, multimodal:DIR?device=cpu"
 _NAMES: Final = {
@@ -30,12 +33,12 @@ _NAMES: Final = {
 
 def conditions_of(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
     """Every condition of a promotion, in the policy's order; ids differ."""
-    yield from _evidence(evidence)
+    yield from _evidence(policy, evidence)
     for build in (_regulatory, _critical, _hallucination, _latency, _fairness, _parity, _non_inferiority):
         yield from build(policy, evidence)
 
 
-def _evidence(evidence: Evidence) -> Iterator[Condition]:
+def _evidence(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
     run = evidence.run
     if isinstance(run, Unusable):
         yield Condition("evidence.run", "", Status.NOT_EVALUATED, run.told, _EVIDENCE)
@@ -47,6 +50,9 @@ def _evidence(evidence: Evidence) -> Iterator[Condition]:
         reason = f"{len(problems)} places do not hold; the first: {problems[0]}" if problems else "all holds"
         status = Status.NOT_EVALUATED if problems else Status.PASS
         yield Condition("evidence.packet", "packet", status, reason, _EVIDENCE)
+    elif policy.asked.trust is not None:
+        reason = f"no packet was given, and the policy asks for one signed under {policy.asked.trust}"
+        yield Condition("evidence.packet", "trust", Status.NOT_EVALUATED, reason, _EVIDENCE)
 
 
 def _regulatory(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
@@ -63,23 +69,36 @@ def _regulatory(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
         same = "or another text of it" if run.suite.name == wanted.name else "another suite"
         reason += f"not {wanted.name} (version {wanted.version}): {same}"
         yield Condition("protocol.suite", section, Status.NOT_EVALUATED, reason, _EVIDENCE)
-    yield _lock(policy.asked.regulatory.lock, run)
+    yield _cohort(policy.asked.regulatory.cohort, run)
+    yield _lock(policy.asked.regulatory, run)
     yield from _verdict(section, "regulatory", run.verdict, run.suite)
 
 
 _NO_RUN: Final = "the run that is judged cannot be used"
 
 
-def _lock(wanted: str, run: JudgedRun) -> Condition:
+def _cohort(wanted: str, run: JudgedRun) -> Condition:
+    kind = run.identity.get("cohort_kind")
+    status = Status.PASS if (kind == "phantom") == (wanted == "phantoms") else Status.NOT_EVALUATED
+    if status is Status.NOT_EVALUATED:
+        reason = f"it was judged on {kind} studies; the policy asks for those of {wanted}"
+    elif kind == "phantom":
+        reason = "generated phantoms: a rehearsal, which promotes nothing"
+    else:
+        reason = f"{len(run.studies):,} studies of {kind}, digest {run.identity['cohort'][:12]}"
+    return Condition("protocol.cohort", "regulatory", status, reason, _EVIDENCE)
+
+
+def _lock(asked: RegulatoryPart, run: JudgedRun) -> Condition:
     def found(status: Status, reason: str) -> Condition:
         return Condition("protocol.lock", "regulatory", status, reason, _EVIDENCE)
 
-    lock = run.identity.get("lock")
+    lock, wanted = run.identity.get("lock"), asked.lock
     if lock is None:
-        if wanted == "not required":
-            return found(Status.PASS, "no protocol lock, and the policy asks for none")
+        if asked.without_lock is not None:
+            return replace(_stated("regulatory", "no protocol lock", asked.without_lock), id="protocol.lock")
         return found(Status.NOT_EVALUATED, "no protocol lock; run with --lock")
-    if wanted not in ("required", "not required", lock["digest"]):
+    if wanted not in ("required", lock["digest"]):
         reason = f"the run stands under lock {lock['digest'][:12]}, not under {wanted[:12]}"
         return found(Status.NOT_EVALUATED, reason)
     if run.lock_findings:
@@ -188,7 +207,7 @@ def _fairness(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
     found = evidence.fairness
     if found is None or isinstance(found, Unusable):
         yield _missing(section, found)
-    elif why := _stranger(found, run, policy.suites[section]):
+    elif why := _stranger(found, run, policy.suites[section]) or _elsewhere(found, run, asked.cohort):
         yield _open(section, section, why)
     else:
         yield from _verdict(section, section, found.verdict, found.suite)
@@ -214,6 +233,9 @@ def _parity(policy: PolicyFile, evidence: Evidence) -> Iterator[Condition]:
     if why := _stranger(tied, run, policy.suites[section]):
         yield _open(section, section, why if tied.candidate == run.candidate else f"{why}; {_TIE}")
         return
+    if not tied.studies <= run.studies and (why := _elsewhere(tied, run, policy.asked.parity.cohort)):
+        yield _open(section, section, why)
+        return
     reason = "the checkpoint meets the suite's criteria"
     if full.verdict.status is not Status.PASS:
         yield _open(f"{section}.checkpoint", section, "the checkpoint does not meet the suite's own criteria")
@@ -230,8 +252,9 @@ def _non_inferiority(policy: PolicyFile, evidence: Evidence) -> Iterator[Conditi
     section, run, asked = "non_inferiority", evidence.run, policy.asked.non_inferiority
     if asked.first_release is not None:
         known = evidence.in_production
-        if known and (isinstance(run, Unusable) or known != run.candidate):
-            reason = f"the policy states that no model is in production; the registry has {known[:12]} there"
+        if known is not None and (isinstance(run, Unusable) or known != run.candidate):
+            there = known[:12] or "a version that the harness did not register"
+            reason = f"the policy states that no model is in production; the registry has {there} there"
             yield _open(section, section, reason)
         elif evidence.production is not None:
             reason = "the policy states that no model is in production, but a run of one was given"
@@ -246,6 +269,12 @@ def _non_inferiority(policy: PolicyFile, evidence: Evidence) -> Iterator[Conditi
         yield _missing(section, production)
     elif production.candidate == run.candidate:
         yield _open(section, section, "both runs are of one and the same candidate: nothing is compared")
+    elif evidence.in_production == "":
+        reason = "the registry's version in production was not put there by harness promote: nobody knows "
+        yield _open(section, section, reason + "which candidate it is")
+    elif production.without_report > _SILENT * len(production.studies):
+        reason = f"the model in production gave no report for {production.without_report:,} of "
+        yield _open(section, section, reason + f"{len(production.studies):,} studies: no yardstick")
     elif (pinned := evidence.in_production or asked.candidate) and production.candidate != pinned:
         reason = f"the run is of {production.candidate[:12]}; in production is {pinned[:12]}"
         yield _open(section, section, reason)
@@ -266,6 +295,21 @@ def _stranger(found: JudgedRun, run: JudgedRun, suite: Suite) -> str:
         return f"it was asked suite {found.suite.name} as it is not in the policy's {suite.name}"
     one, other = (item.identity.get("cohort_kind") for item in (found, run))
     return "" if one == other else f"it is on studies of {one}; the candidate was judged on {other}"
+
+
+def _elsewhere(found: JudgedRun, run: JudgedRun, pinned: str | None) -> str:
+    """Why a run's studies are none that can speak for the run that is judged; empty where they are."""
+    if pinned is not None:
+        there = str(found.identity["cohort"])
+        return "" if there == pinned else f"its studies are {there[:12]}, not the policy's {pinned[:12]}"
+    lacking = len(run.studies - found.studies)
+    if not lacking:
+        return ""
+    return (
+        f"it is on other studies: {lacking:,} of the {len(run.studies):,} that were judged are not among its "
+        f"{len(found.studies):,}; where that is meant, the policy names them: cohort: '"
+        f"{found.identity['cohort']}'"
+    )
 
 
 def _verdict(section: str, prefix: str, verdict: Verdict, suite: Suite | None) -> Iterator[Condition]:

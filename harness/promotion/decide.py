@@ -96,11 +96,12 @@ def decide(policy: PolicyFile, evidence: Evidence, today: date) -> Promotion:
     if twice := [name for name, count in Counter(item.id for item in found).items() if count > 1]:
         # A waiver must lift one condition alone.
         raise NotEvaluable(f"{twice[0]}: two conditions have this id; rename a criterion in its suite")
-    conditions, waivers = apply_waivers(found, policy.asked.waivers, today)
     run = evidence.run
+    candidate = run.candidate if isinstance(run, JudgedRun) else ""
+    conditions, waivers = apply_waivers(found, policy.asked.waivers, candidate, today)
     return Promotion(
         status=Status.whole([condition.counted for condition in conditions]),
-        candidate=run.candidate if isinstance(run, JudgedRun) else "",
+        candidate=candidate,
         ledger=run.ledger if isinstance(run, JudgedRun) else "",
         policy={"name": policy.asked.name, "version": policy.asked.version, "digest": policy.digest},
         decided_on=today,

@@ -41,6 +41,10 @@ class JudgedRun:
     """Ledger digest."""
     suite: Suite
     verdict: Verdict
+    studies: frozenset[str]
+    """Ids of what was judged."""
+    without_report: int
+    """How many of them the candidate gave no report for."""
     lock_findings: tuple[str, ...] = ()
     """Every difference between the protocol lock and the run."""
 
@@ -94,7 +98,8 @@ class Evidence:
     packet: tuple[str, ...] | None = None
     """What does not hold of the run's packet; empty where all does."""
     in_production: str | None = None
-    """Digest of the candidate that a registry says is in production; None where none is known."""
+    """Digest of the candidate that a registry says is in production; None: none is, or no registry was
+    asked; "": one that the harness did not put there, so that nobody knows which."""
 
 
 def gather(
@@ -136,7 +141,7 @@ def gather(
     comparison: Comparison | Unusable | None = None
     if isinstance(judged, JudgedRun) and isinstance(in_use, JudgedRun) and asked.non_inferiority.guardrails:
         comparison = _attempt(_compared, (Path(in_use.folder), run, asked.non_inferiority.guardrails))
-    account = None if packet is None else _attempt(_verified, (packet, run))
+    account = None if packet is None else _attempt(_verified, (packet, run, policy.at(asked.trust)))
     return Evidence(
         run=judged,
         production=in_use,
@@ -167,12 +172,15 @@ def _run(folder: Path) -> JudgedRun:
     copy = folder / "lock.json"
     if copy.exists() and in_identity(read_lock(copy)) != ledger.identity.get("lock"):
         raise LedgerError(f"{copy}: is not the lock of this run")
+    predictions = ledger.read("predictions", ["study_id", "status"])
     return JudgedRun(
         folder=str(folder),
         identity=ledger.identity,
         ledger=results["ledger"],
         suite=read_suite(folder / "suite.yaml"),
         verdict=verdict,
+        studies=frozenset(predictions.column("study_id").to_pylist()),
+        without_report=sum(status != "ok" for status in predictions.column("status").to_pylist()),
         lock_findings=tuple(lock_findings(ledger)),
     )
 
@@ -208,8 +216,10 @@ def _latency(folder: Path) -> JudgedLatency:
     )
 
 
-def _verified(of: tuple[Path, Path]) -> tuple[str, ...]:
+def _verified(of: tuple[Path, Path, Path | None]) -> tuple[str, ...]:
+    from harness.evidence.signatures import load_certificates
     from harness.evidence.verify import verify_packet
 
-    packet, run = of
-    return tuple(verify_packet(packet, run=run).problems)
+    packet, run, trust = of
+    certificates = None if trust is None else load_certificates(trust)
+    return tuple(verify_packet(packet, trust=certificates, run=run).problems)

@@ -10,11 +10,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from harness.digests import digest_value
+from harness.digests import digest_file, digest_value
 from harness.errors import SuiteError
 from harness.latency.suite import LatencySuite, read_latency_suite
 from harness.measures.base import WeightedMeasure
 from harness.promotion.waivers import Day, Text, Waiver
+from harness.report import CRITICAL
 from harness.schema_errors import explain_all
 from harness.staging.config import ShadowConfig, read_shadow_config
 from harness.suite import Name, Suite, read_suite
@@ -24,6 +25,14 @@ from harness.yaml_source import KeyPath, Source, read_yaml
 
 Confidence = Annotated[float, Field(ge=0.95, lt=1, allow_inf_nan=False)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+GUARDED: Final = (
+    *(("critical_sensitivity", str(finding)) for finding in CRITICAL),
+    ("hallucination_rate", "per-claim"),
+    ("failure_rate", "value"),
+)
+"""What no policy may leave without a guardrail: measure and value."""
+MOST_LOST: Final = {"critical_sensitivity": 0.05, "hallucination_rate": 0.05, "failure_rate": 0.05}
+"""The widest margin that a guardrail on a measure may have; 0.1 on others."""
 FRACTIONS = ("above", "below", "confidence", "margin")
 _FILES: Final = (
     ("regulatory", "suite", read_suite),
@@ -48,8 +57,8 @@ class Statement(_Part):
 
 
 def _lock(value: str) -> str:
-    if value not in ("required", "not required") and not re.fullmatch("[0-9a-f]{64}", value):
-        raise ValueError("must be required, not required, or the digest of a lock, in quotes")
+    if value != "required" and not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError("must be required, or the digest of a lock, in quotes")
     return value
 
 
@@ -59,7 +68,17 @@ class RegulatoryPart(_Part):
     suite: Text
     """Its file, as seen from the policy's folder."""
     lock: Annotated[str, AfterValidator(_lock)] = "required"
-    """Whether the run must stand under a protocol lock, or under which (its digest)."""
+    """The run must stand under a protocol lock, or under this one (its digest)."""
+    without_lock: Statement | None = None
+    """That there is none, and why."""
+    cohort: Literal["patients", "phantoms"] = "patients"
+    """Whose studies were judged. A decision on generated phantoms is a rehearsal: it promotes nothing."""
+
+    @model_validator(mode="after")
+    def _one(self) -> RegulatoryPart:
+        if self.without_lock is not None and "lock" in self.model_fields_set:
+            raise ValueError("without_lock says that there is no lock; leave out lock")
+        return self
 
 
 class SensitivityPart(_Part):
@@ -95,13 +114,15 @@ class FairnessPart(_Part):
     criteria: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Ids of criteria of the regulatory suite."""
     run: Text | None = None
+    cohort: Digest | None = None
+    """Of its studies, as in run.json, where they need not hold those of the run that is judged."""
 
     @model_validator(mode="after")
     def _one(self) -> FairnessPart:
         if bool(self.suite) == bool(self.criteria):
             raise ValueError("needs either suite, or criteria of the regulatory suite")
-        if self.criteria and self.run:
-            raise ValueError("run goes with suite; the criteria are those of the run that is judged")
+        if self.criteria and (self.run or self.cohort):
+            raise ValueError("run and cohort go with suite; the criteria are of the run that is judged")
         return self
 
 
@@ -111,6 +132,8 @@ class ParityPart(_Part):
     suite: Text | None = None
     run: Text | None = None
     """The folder that `harness parity` wrote."""
+    cohort: Digest | None = None
+    """Of its studies, where they are neither among those of the run that is judged nor hold them."""
     as_judged: Statement | None = None
     """That what is deployed is the very candidate that was judged."""
 
@@ -118,8 +141,8 @@ class ParityPart(_Part):
     def _one(self) -> ParityPart:
         if (self.suite is None) == (self.as_judged is None):
             raise ValueError("needs either suite, or as_judged: a statement that nothing is exported")
-        if self.as_judged and self.run:
-            raise ValueError("run goes with suite, not with as_judged")
+        if self.as_judged and (self.run or self.cohort):
+            raise ValueError("run and cohort go with suite, not with as_judged")
         return self
 
 
@@ -127,7 +150,8 @@ class NonInferiorityPart(_Part):
     """The candidate must not be worse than the model in production; or a statement that there is none."""
 
     guardrails: Annotated[tuple[Guardrail, ...], Field(strict=False)] = ()
-    """Values of the regulatory suite, each with the largest loss that does not matter."""
+    """Values of the regulatory suite, each with the largest loss that does not matter. Those of
+    `GUARDED` must be among them."""
     run: Text | None = None
     """Of the model in production: the same suite on the same studies."""
     candidate: Digest | None = None
@@ -179,6 +203,9 @@ class Policy(_Part):
     non_inferiority: NonInferiorityPart
     packet: Text | None = None
     """A packet of the run, to be verified with it."""
+    trust: Text | None = None
+    """A file of certificates (PEM or DER): a packet is required, and every document of it must be
+    signed under one of them."""
     production: ProductionPart
     waivers: Annotated[tuple[Waiver, ...], Field(strict=False)] = ()
 
@@ -202,7 +229,11 @@ class PolicyFile:
         """SHA-256 (hex) of what is asked, the suites included; comments and layout do not count."""
         suites = {section: suite.digest() for section, suite in self.suites.items()}
         shadow = None if self.shadow is None else self.shadow.terms()
-        return digest_value([self.asked.model_dump(mode="json"), suites, self.latency.digest(), shadow])
+        trust = self.at(self.asked.trust)
+        return digest_value(
+            [self.asked.model_dump(mode="json"), suites, self.latency.digest(), shadow,
+             None if trust is None else digest_file(trust)]
+        )  # fmt: skip
 
     def at(self, path: str | None) -> Path | None:
         """A path of the policy as seen from here."""
@@ -246,6 +277,8 @@ def read_policy(path: Path) -> PolicyFile:
         except SuiteError as error:
             problems += error.problems
     latency, shadow = suites.pop("latency", None), suites.pop("production", None)
+    if policy.trust and not (path.parent / policy.trust).is_file():
+        problems.append(source.problem(("trust",), f"{path.parent / policy.trust}: no such file"))
     problems += _misfits(policy, suites, source)
     if problems:
         raise SuiteError(problems)
@@ -270,6 +303,15 @@ def _misfits(policy: Policy, suites: Mapping[str, Suite], source: Source) -> Ite
             if (item.measure, item.value) in seen:
                 yield source.problem(path, f"{item.measure}.{item.value} stands twice; keep one")
             seen.add((item.measure, item.value))
+            if item.margin > (most := MOST_LOST.get(item.measure, 0.1)):
+                yield source.problem((*path, "margin"), f"must be {most:g} or less; it is {item.margin:g}")
+            if item.confidence < 0.95:
+                yield source.problem(
+                    (*path, "confidence"), f"must be 0.95 or more; it is {item.confidence:g}"
+                )
+        if seen and (lacking := [".".join(pair) for pair in GUARDED if pair not in seen]):
+            problem = f"every policy guards against harm; there is none on {', '.join(lacking)}"
+            yield source.problem(("non_inferiority", "guardrails"), problem)
         over = {criterion.id for criterion in suite.criteria if criterion.over}
         for place, name in enumerate(policy.fairness.criteria):
             if name not in over:

@@ -1,8 +1,8 @@
-"""What production asks besides the gate: the way through staging, and beside what is replaced."""
+"""What the registry asks besides the gate: patients, the way through staging, a shadow deployment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -51,21 +51,29 @@ def add_production(
     else:
         found = _attempt(shadow)
         if isinstance(found, ShadowResult):
-            known = in_use.production.candidate if in_use.production else ""
-            if not known and isinstance(evidence.production, JudgedRun):
-                known = evidence.production.candidate
+            if in_use.production is not None:
+                known = in_use.production.candidate
+            else:
+                known = evidence.production.candidate if isinstance(evidence.production, JudgedRun) else ""
             misfits = "; ".join(_misfits(found, promotion.candidate, known, policy))
             status, reason = (Status.NOT_EVALUATED, misfits) if misfits else (found.status, found.reason)
             cited.append(Cited("shadow", str(shadow), found.digest, found.candidate, found.terms))
         else:
             status, reason = Status.NOT_EVALUATED, found
         conditions.append(Condition("production.shadow", _SECTION, status, reason, _FIXED))
-    return replace(
-        promotion,
-        conditions=tuple(conditions),
-        evidence=tuple(cited),
-        status=Status.whole([item.counted for item in conditions]),
-    )
+    return _with(promotion, conditions, cited)
+
+
+def as_rehearsal(promotion: Promotion) -> Promotion:
+    """The decision, blocked: what was judged on generated phantoms is not moved in any registry."""
+    reason = "a rehearsal on generated phantoms promotes nothing"
+    blocked = Condition("protocol.rehearsal", "regulatory", Status.NOT_EVALUATED, reason, _FIXED)
+    return _with(promotion, [*promotion.conditions, blocked], promotion.evidence)
+
+
+def _with(promotion: Promotion, conditions: Sequence[Condition], cited: Sequence[Cited]) -> Promotion:
+    status = Status.whole([item.counted for item in conditions])
+    return replace(promotion, conditions=tuple(conditions), evidence=tuple(cited), status=status)
 
 
 def _through_staging(candidate: str, staged: RegisteredVersion | None) -> Condition:

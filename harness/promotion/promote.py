@@ -17,7 +17,7 @@ from harness.promotion.decide import Promotion, decide
 from harness.promotion.evidence import JudgedRun, gather
 from harness.promotion.outputs import write_promotion
 from harness.promotion.policy import PolicyFile
-from harness.promotion.production import InUse, add_production
+from harness.promotion.production import InUse, add_production, as_rehearsal
 from harness.promotion_record import PLACE
 from harness.registry import PRODUCTION, STAGING, RegisteredVersion, Registry
 from harness.registry.versions import attach, open_version, package, register
@@ -99,6 +99,8 @@ def propose(
         in_use = None if before is None else registry.version(name, before)
     evidence = gather(policy, run, **pieces, in_production=None if in_use is None else in_use.candidate)
     promotion = decide(policy, evidence, datetime.now(UTC).date())
+    if policy.asked.regulatory.cohort == "phantoms":
+        promotion = as_rehearsal(promotion)
     if target == PRODUCTION:
         promotion = add_production(promotion, policy, InUse(at[STAGING], in_use), evidence, shadow)
     verdict = evidence.run.verdict.as_json() if isinstance(evidence.run, JudgedRun) else None

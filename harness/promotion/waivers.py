@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from typing import Annotated, Any
+from datetime import date, timedelta
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from harness.promotion.condition import Condition
 from harness.status import Status
+
+LONGEST: Final = timedelta(days=180)
+"""A waiver is in force no longer than this; what is still wrong then is decided anew."""
 
 
 def _told(value: str) -> str:
@@ -31,7 +34,7 @@ Day = Annotated[date, BeforeValidator(_day)]
 
 
 class Waiver(BaseModel):
-    """One failed condition that does not block, while the waiver is in force.
+    """One failed condition of one candidate that does not block, while the waiver is in force.
 
     Only what FAILED can be waived: never what was not evaluated, never critical sensitivity, never
     evidence or protocol.
@@ -41,6 +44,8 @@ class Waiver(BaseModel):
 
     condition: Text
     """The id of the condition, as the gate prints it."""
+    candidate: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Content digest of the candidate that it is for, as the gate prints it; for no other."""
     by: Text
     """Who takes it on, by name."""
     reason: Text
@@ -53,6 +58,8 @@ class Waiver(BaseModel):
     def _in_order(self) -> Waiver:
         if self.expires < self.granted:
             raise ValueError(f"expires on {self.expires}, before it is granted on {self.granted}")
+        if self.expires - self.granted > LONGEST:
+            raise ValueError(f"is in force for more than {LONGEST.days} days; grant it anew when it expires")
         return self
 
 
@@ -71,13 +78,14 @@ class WaiverState:
 
 
 def apply_waivers(
-    conditions: Sequence[Condition], waivers: Sequence[Waiver], today: date
+    conditions: Sequence[Condition], waivers: Sequence[Waiver], candidate: str, today: date
 ) -> tuple[tuple[Condition, ...], tuple[WaiverState, ...]]:
     """The conditions with those lifted that may be, and what became of each waiver.
 
     Args:
         conditions: as the evidence decides them.
         waivers: of the policy; where two are for one condition the first in force lifts it.
+        candidate: digest of the one that is judged.
         today: in UTC.
     """
     found = {condition.id: condition for condition in conditions}
@@ -85,6 +93,8 @@ def apply_waivers(
     for waiver in waivers:
         condition = found.get(waiver.condition)
         idle = _idle(waiver, condition, list(found), today)
+        if not idle and waiver.candidate != candidate:
+            idle = f"it is for candidate {waiver.candidate[:12]}, not for {candidate[:12]}"
         if idle or condition is None:
             states.append(WaiverState(waiver, False, f"does nothing: {idle}"))
             continue

@@ -83,6 +83,11 @@ non_inferiority:
   run: production
   guardrails:
     - {measure: critical_sensitivity, value: pooled, margin: 0.02}
+    - {measure: critical_sensitivity, value: Pneumothorax, margin: 0.05}
+    - {measure: critical_sensitivity, value: Fracture, margin: 0.05}
+    - {measure: critical_sensitivity, value: Lung Lesion, margin: 0.05}
+    - {measure: critical_sensitivity, value: Pleural Effusion, margin: 0.05}
+    - {measure: hallucination_rate, value: per-claim, margin: 0.05}
     - {measure: failure_rate, margin: 0.02}
 production:
   without_shadow: {by: Ann Lead, date: 2026-05-01, reason: One ward alone.}
@@ -104,15 +109,16 @@ class Cohort(SimpleNamespace):
 
 
 def make_run(
-    folder, suite, candidate, *, missed=(), failed=0, invented=0, lock=None, kind="manifest", **facts
+    folder, suite, candidate, *, missed=(), failed=0, invented=0, lock=None, kind="manifest", first=0, **facts
 ):
     """A run in which every study has all four critical findings, and each is found.
 
-    `missed`: (finding, how many of the studies); `failed`, `invented`: so many studies.
+    `missed`: (finding, how many of the studies); `failed`, `invented`: so many studies; `first`: number
+    of the first study.
     """
     asked = read_suite(suite)
     measures = asked.build_measures()
-    ids = [f"s{k:04d}" for k in range(STUDIES)]
+    ids = [f"s{first + k:04d}" for k in range(STUDIES)]
     rows = {key: np.zeros((STUDIES, len(m.columns)), dtype=np.int64) for key, m in measures.items()}
     cells = rows["critical_sensitivity"]
     columns = measures["critical_sensitivity"].columns
@@ -153,7 +159,12 @@ def make_run(
         ledger.write("cases", cases, CASES)
         blank = {field.name: "" for field in PREDICTIONS}
         ledger.write(
-            "predictions", [{**blank, "study_id": study, "status": "ok"} for study in ids], PREDICTIONS
+            "predictions",
+            [
+                {**blank, "study_id": study, "status": "ok" if k >= failed else "failed"}
+                for k, study in enumerate(ids)
+            ],
+            PREDICTIONS,
         )
         records = [
             {"study_id": study, "candidate_labels": labels, **{key: rows[key][k].tolist() for key in rows}}
@@ -205,7 +216,13 @@ class Release:
         self.write(name, text.replace(old, new))
 
     def waive(self, condition, granted="2026-05-01", expires="2026-07-01", **changes):
-        record = {"condition": condition, "by": "Ann Lead", "reason": "Known.", **changes}
+        record = {
+            "condition": condition,
+            "candidate": digest_of("new"),
+            "by": "Ann Lead",
+            "reason": "Known.",
+            **changes,
+        }
         told = ", ".join(f"{key}: {value}" for key, value in record.items())
         self.change("waivers: []", f"waivers: [{{{told}, granted: {granted}, expires: {expires}}}]")
 

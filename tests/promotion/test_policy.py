@@ -19,7 +19,12 @@ def written(tmp_path):
             (tmp_path / file).write_text(text, encoding="utf-8")
         text = FILES[name]
         assert old in text
-        (tmp_path / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+        text = (
+            text.replace(old, new, 1)
+            .replace("$A", "condition: a, $NEW")
+            .replace("$NEW", f"candidate: {'ab' * 32}")
+        )
+        (tmp_path / name).write_text(text, encoding="utf-8")
         return tmp_path / "policy.yaml"
 
     return write
@@ -32,6 +37,7 @@ def test_the_policies_that_come_along(name):
     assert (policy.asked.critical_sensitivity.above, policy.asked.hallucination.below) == (0.98, 0.03)
     assert policy.asked.regulatory.lock == "required"
     assert policy.asked.waivers == ()
+    assert policy.asked.regulatory.cohort == ("phantoms" if "phantom" in name else "patients")
     assert policy.latency.target.device == "NVIDIA A10G"
     rails = {(item.measure, item.value): item.margin for item in policy.asked.non_inferiority.guardrails}
     assert all(rails["critical_sensitivity", finding] <= 0.02 for finding in CRITICAL)
@@ -49,13 +55,37 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         read_policy(data_path("suites") / name).asked.model_dump(exclude={"name", "title"})
         for name in ("promotion.yaml", "promotion_phantom.yaml")
     )
-    assert one.pop("regulatory")["lock"] == two.pop("regulatory")["lock"]
+    for policy in (one, two):
+        del policy["regulatory"]["suite"], policy["regulatory"]["cohort"]
     assert one == two
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
+        ("lock: required", "lock: not required", "regulatory.lock: must be required, or the digest"),
+        (
+            "lock: required",
+            f"lock: required, without_lock: {STATEMENT}",
+            "regulatory: without_lock says that there is no lock; leave out lock",
+        ),
+        ("lock: required", "cohort: both", "regulatory.cohort: "),
+        (
+            "value: Fracture, margin: 0.05",
+            "value: Fracture, margin: 0.06",
+            "guardrails[2].margin: must be 0.05 or less; it is 0.06",
+        ),
+        (
+            "{measure: failure_rate, margin: 0.02}",
+            "{measure: failure_rate, margin: 0.02, confidence: 0.9}",
+            "guardrails[6].confidence: must be 0.95 or more; it is 0.9",
+        ),
+        (
+            "    - {measure: critical_sensitivity, value: Lung Lesion, margin: 0.05}\n",
+            "",
+            "guardrails: every policy guards against harm; there is none on critical_sensitivity.Lung Lesion",
+        ),
+        ("waivers: []", "trust: authority.pem\nwaivers: []", "trust: TMP/authority.pem: no such file"),
         (WITHOUT, " {from_staging: true}", "production: needs either shadow, or without_shadow"),
         (WITHOUT, " {shadow: none.yaml}", "production.shadow: TMP/none.yaml: no such file"),
         (WITHOUT, " {shadow: fairness.yaml}", "fairness.yaml:1:1: planned_positives: missing"),
@@ -64,7 +94,7 @@ def test_a_rehearsal_asks_what_the_policy_asks():
             "",
             ":1:1: production: missing; every policy needs it",
         ),
-        ("waivers: []", "waivrs: []", ":16:1: waivrs: unknown key; did you mean waivers?"),
+        ("waivers: []", "waivrs: []", ":21:1: waivrs: unknown key; did you mean waivers?"),
         ("parity: {suite: parity.yaml, run: parity}\n", "", ":1:1: parity: missing; every policy needs it"),
         (
             "{above: 0.98}",
@@ -81,7 +111,7 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         (
             "lock: required",
             "lock: maybe",
-            "regulatory.lock: must be required, not required, or the digest of a lock",
+            "regulatory.lock: must be required, or the digest of a lock",
         ),
         (
             "suite: regulatory.yaml",
@@ -94,7 +124,7 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         (
             "{suite: fairness.yaml, run: fairness}",
             "{criteria: [a], run: x}",
-            "fairness: run goes with suite",
+            "fairness: run and cohort go with suite",
         ),
         (
             "suite: parity.yaml",
@@ -105,7 +135,7 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         (
             "{suite: parity.yaml, run: parity}",
             "{run: x, as_judged: {by: A, date: 2026-01-01, reason: b}}",
-            "parity: run goes with suite, not with as_judged",
+            "parity: run and cohort go with suite, not with as_judged",
         ),
         (
             "suite: latency.yaml",
@@ -115,13 +145,13 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         (
             "measure: failure_rate",
             "measure: failure",
-            "non_inferiority.guardrails[1].measure: not under measures; did you mean failure_rate?",
+            "non_inferiority.guardrails[6].measure: not under measures; did you mean failure_rate?",
         ),
         ("value: pooled", "value: poled", "has no value 'poled'; did you mean pooled?"),
         (
             "{measure: failure_rate, margin: 0.02}",
             "{measure: critical_sensitivity, value: pooled, margin: 0.01}",
-            "guardrails[1]: critical_sensitivity.pooled stands twice; keep one",
+            "guardrails[6]: critical_sensitivity.pooled stands twice; keep one",
         ),
         (
             "  run: production\n",
@@ -131,22 +161,32 @@ def test_a_rehearsal_asks_what_the_policy_asks():
         ("  run: production\n", "  candidate: abc\n", "non_inferiority.candidate: string should match"),
         (
             "waivers: []",
-            "waivers:\n  - {condition: a, by: ' ', reason: b, granted: 2026-01-01, expires: 2026-02-01}",
-            ":17:20: waivers[0].by: must say something",
+            "waivers:\n  - {$A, by: ' ', reason: b, granted: 2026-01-01, expires: 2026-02-01}",
+            ":22:97: waivers[0].by: must say something",
         ),
         (
             "waivers: []",
-            "waivers: [{condition: a, by: A, reason: b, granted: 2026-01-01}]",
+            "waivers: [{condition: a, by: A, reason: b, granted: 2026-01-01, expires: 2026-02-01}]",
+            "waivers[0].candidate: missing",
+        ),
+        (
+            "waivers: []",
+            "waivers: [{$A, by: A, reason: b, granted: 2026-01-01, expires: 2026-07-01}]",
+            "waivers[0]: is in force for more than 180 days; grant it anew when it expires",
+        ),
+        (
+            "waivers: []",
+            "waivers: [{$A, by: A, reason: b, granted: 2026-01-01}]",
             "waivers[0].expires: missing",
         ),
         (
             "waivers: []",
-            "waivers: [{condition: a, by: A, reason: b, granted: 2026-01-01, expires: never}]",
+            "waivers: [{$A, by: A, reason: b, granted: 2026-01-01, expires: never}]",
             "waivers[0].expires: must be a day, such as 2026-12-31, without quotes or time (it is 'never')",
         ),
         (
             "waivers: []",
-            "waivers: [{condition: a, by: A, reason: b, granted: 2026-03-01, expires: 2026-02-01}]",
+            "waivers: [{$A, by: A, reason: b, granted: 2026-03-01, expires: 2026-02-01}]",
             "waivers[0]: expires on 2026-02-01, before it is granted on 2026-03-01",
         ),
     ],
@@ -183,7 +223,7 @@ def test_the_digest_follows_what_is_asked_suites_included(written):
 
 def test_lines_lead_to_what_asks(written):
     waivers = "".join(
-        f"\n  - {{condition: {name}, by: A, reason: b, granted: 2026-01-01, expires: 2026-02-01}}"
+        f"\n  - {{condition: {name}, $NEW, by: A, reason: b, granted: 2026-01-01, expires: 2026-02-01}}"
         for name in "ab"
     )
     policy = read_policy(written("waivers: []", f"waivers:{waivers}"))
@@ -191,4 +231,4 @@ def test_lines_lead_to_what_asks(written):
     for section, line in policy.lines.items():
         key = section if section in text[line - 1] else "condition:"
         assert key in text[line - 1]
-    assert (policy.lines["waivers[0]"], policy.lines["waivers[1]"]) == (17, 18)
+    assert (policy.lines["waivers[0]"], policy.lines["waivers[1]"]) == (22, 23)

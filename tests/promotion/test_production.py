@@ -122,6 +122,8 @@ def test_who_is_in_production_is_the_registrys_word_then_that_of_the_run(ask, st
     assert last(ask(folder, in_production=None)).status is Status.PASS  # the evidence has a run of "old"
     other = SimpleNamespace(version="7", candidate=digest_of("other"))
     assert "its model in production was" in last(ask(folder, in_production=other)).reason
+    unknown = SimpleNamespace(version="7", candidate="")
+    assert "says who the model in production is" in last(ask(folder, in_production=unknown)).reason
     reason = last(ask(folder, in_production=None, production=None)).reason
     assert "the policy states it: production.without_shadow" in reason
 

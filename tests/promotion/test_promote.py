@@ -295,3 +295,14 @@ def test_the_command_line_promotes_and_tells_where(
     release.latency(status=Status.FAIL)
     assert main([*words, "--to", "production"]) == 1
     assert local_registry.aliases("report-generator") == {"staging": "1"}
+
+
+def test_a_rehearsal_is_not_promoted(local_registry, desk, whole):
+    policy = whole[0]
+    section = policy.asked.regulatory.model_copy(update={"cohort": "phantoms"})
+    asked = policy.asked.model_copy(update={"regulatory": section})
+    proposal = desk(local_registry, in_policy=replace(policy, asked=asked))
+    assert proposal.promotion.status is Status.NOT_EVALUATED
+    assert proposal.promotion.conditions[-1].reason == "a rehearsal on generated phantoms promotes nothing"
+    with pytest.raises(NotEvaluable, match="only PASS is promoted"):
+        promote(local_registry, proposal)

@@ -11,10 +11,12 @@ from harness.chain import Chain
 from harness.deployment.numbers import Numbers
 from harness.digests import digest_file
 from harness.errors import LedgerError
+from harness.ledger import Ledger
 from harness.promotion import gather, read_policy
 from harness.promotion.evidence import Unusable
 from harness.status import Status
 
+WITHOUT_LOCK = "without_lock: {by: Ann Lead, date: 2026-05-01, reason: A trial.}"
 FAIL, OPEN = Status.FAIL, Status.NOT_EVALUATED
 
 
@@ -49,10 +51,18 @@ def test_a_release_in_which_everything_holds_passes(whole_release, monkeypatch):
             {
                 "regulatory.sensitivity-fracture": "FAIL",
                 "critical_sensitivity.Fracture": "FAIL",
+                "non_inferiority.critical_sensitivity.Fracture": "FAIL",
                 "non_inferiority.critical_sensitivity.pooled": "PASS",
             },
         ),
-        ({"invented": 8}, {"regulatory.hallucination": "FAIL", "hallucination": "FAIL"}),
+        (
+            {"invented": 8},
+            {
+                "regulatory.hallucination": "FAIL",
+                "hallucination": "FAIL",
+                "non_inferiority.hallucination_rate.per-claim": "FAIL",
+            },
+        ),
         ({"failed": 8}, {"regulatory.failures": "FAIL", "non_inferiority.failure_rate.value": "FAIL"}),
     ],
 )
@@ -202,7 +212,7 @@ def test_fairness_by_criteria_of_the_regulatory_suite(release, monkeypatch):
         "regulatory.yaml", (release.root / "regulatory.yaml").read_text() + over + "slices: [sex]\n"
     )
     release.change("{suite: fairness.yaml, run: fairness}", "{criteria: [groups]}")
-    release.change("lock: required", "lock: not required")
+    release.change("lock: required", WITHOUT_LOCK)
     release.remake("run", "regulatory.yaml", "new")
     release.remake("production", "regulatory.yaml", "old")
     promotion = release.decide(monkeypatch)
@@ -243,11 +253,11 @@ def test_the_run_must_be_of_the_policys_suite(release, monkeypatch):
 
 def test_a_suite_that_asks_for_less_than_the_policy(release, monkeypatch):
     release.change("value: Fracture, above: 0.98", "value: Fracture, above: 0.95", "regulatory.yaml")
-    release.change("lock: required", "lock: not required")
+    release.change("lock: required", WITHOUT_LOCK)
     release.remake("run", "regulatory.yaml", "new")
     release.remake("production", "regulatory.yaml", "old")
     promotion = release.decide(monkeypatch, "non_inferiority")
-    assert words(promotion) == {"critical_sensitivity.Fracture": "NOT EVALUATED"}
+    assert words(promotion) == {"critical_sensitivity.Fracture": "NOT EVALUATED", "protocol.lock": "STATED"}
     assert "no criterion of suite regulatory decides" in told(promotion, "critical_sensitivity.Fracture")
 
 
@@ -302,7 +312,7 @@ def test_a_guardrail_on_what_the_run_did_not_measure(release, monkeypatch):
         "regulatory.yaml",
     )
     release.change(
-        "{measure: failure_rate, margin: 0.02}", "{measure: findings_f1, value: macro-14, margin: 0.02}"
+        "{measure: critical_sensitivity, value: pooled,", "{measure: findings_f1, value: macro-14,"
     )
     promotion = release.decide(monkeypatch, "non_inferiority")
     assert promotion.status is OPEN
@@ -365,3 +375,62 @@ def test_a_packet_is_verified_against_the_run(whole_release, finished_run, seale
     changed = shutil.copytree(sealed, tmp_path / "packet")
     (changed / "evidence" / "results.json").write_text("{}")
     assert gather(policy, finished_run, packet=changed).packet
+
+
+def test_phantoms_promote_nothing(release, monkeypatch):
+    release.remake("run", "regulatory.yaml", "new", lock=release.lock, kind="phantom")
+    promotion = release.decide(monkeypatch, "non_inferiority")
+    assert words(promotion)["protocol.cohort"] == "NOT EVALUATED"
+    assert told(promotion, "protocol.cohort") == (
+        "it was judged on phantom studies; the policy asks for those of patients"
+    )
+    release.change("lock: required", "lock: required, cohort: phantoms")
+    found = told(release.decide(monkeypatch, "non_inferiority"), "protocol.cohort")
+    assert found == "generated phantoms: a rehearsal, which promotes nothing"
+
+
+def test_a_production_model_without_reports_is_no_yardstick(release, monkeypatch):
+    release.remake("production", "regulatory.yaml", "old", failed=13)
+    promotion = release.decide(monkeypatch, "non_inferiority")
+    assert words(promotion) == {"non_inferiority": "NOT EVALUATED"}
+    assert "gave no report for 13 of 240 studies" in told(promotion, "non_inferiority")
+
+
+def test_a_version_in_production_that_nobody_knows_is_not_none(release, monkeypatch):
+    promotion = release.decide(monkeypatch, "non_inferiority", in_production="")
+    assert words(promotion) == {"non_inferiority": "NOT EVALUATED"}
+    assert "was not put there by harness promote" in told(promotion, "non_inferiority")
+    release.change("  run: production", FIRST)
+    promotion = release.decide(monkeypatch, "non_inferiority", in_production="")
+    assert words(promotion) == {"non_inferiority": "NOT EVALUATED"}
+    assert "a version that the harness did not register" in told(promotion, "non_inferiority")
+
+
+def test_fairness_on_studies_of_its_own_choice(release, monkeypatch):
+    release.remake("fairness", "fairness.yaml", "new", first=40)
+    promotion = release.decide(monkeypatch, "fairness")
+    assert words(promotion) == {"fairness": "NOT EVALUATED"}
+    assert "40 of the 240 that were judged are not among its 240" in told(promotion, "fairness")
+    release.change("fairness.yaml, run: fairness", f"fairness.yaml, run: fairness, cohort: '{'0' * 64}'")
+    assert "not the policy's 000000000000" in told(release.decide(monkeypatch, "fairness"), "fairness")
+    release.change("0" * 64, digest_of("cohort"))
+    assert release.decide(monkeypatch, "fairness").status is Status.PASS
+
+
+def test_parity_on_studies_of_its_own_choice(release, monkeypatch):
+    for name, candidate in (("full", "new"), ("exported", "package")):
+        release.remake(f"parity/{name}", "parity.yaml", candidate, first=40)
+    Ledger(release.root / "parity" / "exported").log.append(
+        "parity", sha256=digest_file(release.root / "parity" / "parity.json")
+    )
+    promotion = release.decide(monkeypatch, "parity")
+    assert words(promotion) == {"parity": "NOT EVALUATED"}
+    assert "it is on other studies" in told(promotion, "parity")
+
+
+def test_trust_asks_for_a_packet(release, monkeypatch):
+    (release.root / "authority.pem").write_text("of somebody")
+    release.change("waivers: []", "trust: authority.pem\nwaivers: []")
+    promotion = release.decide(monkeypatch, "latency")
+    assert words(promotion) == {"evidence.packet": "NOT EVALUATED"}
+    assert "signed under authority.pem" in told(promotion, "evidence.packet")

@@ -11,10 +11,11 @@ from harness.status import Status
 
 TODAY = date(2026, 6, 1)
 NAMES = ("a", "b", "c", "d")
+NEW = "a" * 64
 
 
 def waiver(condition="a", granted=TODAY, expires=TODAY, **changes):
-    facts = {"condition": condition, "by": "Ann Lead", "reason": "Known.", **changes}
+    facts = {"condition": condition, "candidate": NEW, "by": "Ann Lead", "reason": "Known.", **changes}
     return Waiver(granted=granted, expires=expires, **facts)
 
 
@@ -23,7 +24,7 @@ def failed(name="a", **changes):
 
 
 def test_a_waiver_lifts_a_failure_that_stays_a_failure():
-    (condition,), (state,) = apply_waivers([failed()], [waiver()], TODAY)
+    (condition,), (state,) = apply_waivers([failed()], [waiver()], NEW, TODAY)
     assert (condition.word, condition.status, condition.counted) == ("WAIVED", Status.FAIL, Status.PASS)
     assert condition.as_json()["waiver"]["by"] == "Ann Lead"
     assert state.applied
@@ -50,7 +51,7 @@ def test_a_waiver_lifts_a_failure_that_stays_a_failure():
     ],
 )
 def test_what_a_waiver_cannot_do_is_said(condition, given, why):
-    (after,), (state,) = apply_waivers([condition], [given], TODAY)
+    (after,), (state,) = apply_waivers([condition], [given], NEW, TODAY)
     assert after == condition
     assert not state.applied
     assert state.told.startswith("does nothing: ")
@@ -61,13 +62,15 @@ def test_first_and_last_day_are_in_force():
     span = {"granted": date(2026, 6, 1), "expires": date(2026, 6, 30)}
     for day, applied in ((31, False), (1, True), (30, True)):
         today = date(2026, 5, 31) if day == 31 else date(2026, 6, day)
-        assert apply_waivers([failed()], [waiver(**span)], today)[1][0].applied is applied
-    assert not apply_waivers([failed()], [waiver(**span)], date(2026, 7, 1))[1][0].applied
+        assert apply_waivers([failed()], [waiver(**span)], NEW, today)[1][0].applied is applied
+    assert not apply_waivers([failed()], [waiver(**span)], NEW, date(2026, 7, 1))[1][0].applied
 
 
 def test_an_expired_waiver_leaves_room_for_its_renewal():
     old = waiver(granted=TODAY - timedelta(9), expires=TODAY - timedelta(1))
-    (condition,), states = apply_waivers([failed()], [old, waiver(by="Bo Lead"), waiver(by="Cy Lead")], TODAY)
+    (condition,), states = apply_waivers(
+        [failed()], [old, waiver(by="Bo Lead"), waiver(by="Cy Lead")], NEW, TODAY
+    )
     assert [state.applied for state in states] == [False, True, False]
     assert condition.waiver.by == "Bo Lead"
     assert "another waiver lifts" in states[2].told
@@ -96,13 +99,13 @@ WAIVERS = st.lists(
 
 
 def whole(conditions, waivers):
-    return Status.whole(item.counted for item in apply_waivers(conditions, waivers, TODAY)[0])
+    return Status.whole(item.counted for item in apply_waivers(conditions, waivers, NEW, TODAY)[0])
 
 
 @given(CONDITIONS, WAIVERS)
 def test_only_a_failure_that_may_be_waived_ever_counts_as_met(conditions, waivers):
     before = {item.id: item for item in conditions}
-    after, states = apply_waivers(conditions, waivers, TODAY)
+    after, states = apply_waivers(conditions, waivers, NEW, TODAY)
     assert [item.id for item in after] == [item.id for item in conditions]
     for item in after:
         was = before[item.id]
