@@ -2,7 +2,6 @@
 
     python benchmarks/bench_scale.py                        # 2,000 and 20,000 studies
     python benchmarks/bench_scale.py 2000 20000 377110      # MIMIC-CXR's number of images
-    python benchmarks/bench_scale.py --overhead             # the harness beside a candidate of 50 ms
 
 Reports come from the phantom's language, so that the labels are known; predictions are the same reports,
 one study late. The suite is `regulatory.yaml` without its graph measure and without its limit of 2,000
@@ -34,7 +33,6 @@ import numpy as np
 import yaml
 
 from harness.candidates import open_candidate
-from harness.candidates.base import Candidate
 from harness.cohorts import open_cohort
 from harness.data_files import data_path
 from harness.engines.local import LocalEngine
@@ -43,14 +41,14 @@ from harness.labels import open_labeler, read_texts, write_csv
 from harness.monitoring.scale import Measured, Need, needed
 from harness.phantom.language import describe
 from harness.phantom.sampling import patient_visits
-from harness.report import FINDINGS, Report, State
+from harness.report import FINDINGS, State
 from harness.run import Request, execute
 from harness.score import Columns, joined, score
-from harness.study import Study
 
 SIZES = (2_000, 20_000)
 WORKERS = 2
 CANDIDATE_S = 0.05
+"""Of the estimate: seconds a study on one GPU."""
 _CODE = {State.POSITIVE: "1", State.NEGATIVE: "0", State.UNCERTAIN: "-1", State.NOT_MENTIONED: ""}
 _PERIOD_S = 0.2
 _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
@@ -229,49 +227,6 @@ def line(folder: Path, studies: int) -> list[Step]:
     return watch.steps
 
 
-class Busy(Candidate):
-    """Takes its time, as a model does, and writes a report of ordinary length."""
-
-    name = "busy"
-
-    def digest(self) -> str:
-        """Of nothing."""
-        return "0" * 64
-
-    def report(self, study: Study) -> Report:
-        """After 50 ms of doing nothing, so that the processor is the harness's."""
-        time.sleep(CANDIDATE_S)
-        text = "The lungs are clear. There is no pleural effusion or pneumothorax. " * 3
-        return Report(report_id=study.study_id, findings_text=text, impression="No acute process.")
-
-
-def overhead(folder: Path, studies: int = 1000) -> float:
-    """Wall time of a whole run over the candidate's own, less 1; one worker."""
-    write_cohort(folder, studies)
-    cohort = open_cohort(f"manifest:{folder / 'manifest.csv'}", split="test")
-    began = time.perf_counter()
-    request = Request(
-        suite=folder / "suite.yaml",
-        cohort=cohort,
-        cohort_locator="manifest",
-        candidate=Busy(),
-        candidate_locator="busy",
-        out=folder / "busy",
-    )
-    ends: dict[str, float] = {}
-
-    def progress(step: str, done: int, total: int) -> None:
-        ends[step] = time.perf_counter()
-
-    execute(request, progress)
-    own = studies * CANDIDATE_S
-    asked = ends["asking the candidate"] - ends["reading studies"]
-    whole = time.perf_counter() - began
-    print(f"{studies:,} studies of {CANDIDATE_S * 1000:g} ms: asking takes {asked / own - 1:+.1%} over the "
-          f"candidate's own time, the whole run {whole / own - 1:+.1%} (target: below 5 %)")  # fmt: skip
-    return whole / own - 1
-
-
 def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
     """In a process of its own, for its own memory."""
     context = multiprocessing.get_context("spawn")
@@ -304,12 +259,7 @@ def main() -> None:
     """Prints a table a size, how the cost of a study grows, and what a year and a cluster need."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
-    parser.add_argument("--overhead", action="store_true", help="only the overhead over 50 ms a study")
     options = parser.parse_args()
-    if options.overhead:
-        with tempfile.TemporaryDirectory() as name:
-            _apart(overhead, Path(name))
-        return
     found: dict[int, dict[str, float]] = {}
     for studies in options.sizes:
         with tempfile.TemporaryDirectory() as name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -62,7 +63,8 @@ def serve(candidate: Candidate, connection: Connection) -> None:
             continue
         with Stopwatch().running() as watch:
             answer = _answer(candidate, asked)
-        connection.send((*answer, {**watch.account(), **_memory()}))
+        finished = time.monotonic()
+        connection.send((*answer, {**watch.account(), **_memory()}, finished))
 
 
 def _memory() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from harness.inference.proportions import proportion_interval
 from harness.inference.results import (
@@ -138,7 +138,7 @@ def guard(effect: float, sizes: Floats, seen: int, tail: float) -> float:
     assumed = 1 + ASSUMED_CORRELATION * (largest - 1)
     weight = ENOUGH_CLUSTERS / (ENOUGH_CLUSTERS + seen)
     effect += weight * max(assumed - effect, 0.0)
-    student = float(t.isf(tail, clusters - 1) / t.isf(tail, max(total, clusters) - 1))
+    student = float(stdtrit(clusters - 1, tail) / stdtrit(max(total, clusters) - 1, tail))
     return max(1.0, min(effect * student**2, largest))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from scipy.optimize import brentq
-from scipy.stats import beta, binom, norm
+from scipy.special import betainccinv, betaincinv
+from scipy.stats import binom, norm
 
 from harness.inference.results import (
     Interval,
@@ -81,8 +82,8 @@ def _wilson_corrected(x: float, n: float, tail: float) -> tuple[float, float]:
 
 
 def _clopper_pearson(x: float, n: float, tail: float) -> tuple[float, float]:
-    low = 0.0 if x == 0 else float(beta.ppf(tail, x, n - x + 1))
-    high = 1.0 if x == n else float(beta.isf(tail, x + 1, n - x))
+    low = 0.0 if x == 0 else float(betaincinv(x, n - x + 1, tail))
+    high = 1.0 if x == n else float(betainccinv(x + 1, n - x, tail))
     return low, high
 
 
@@ -106,8 +107,8 @@ def _mid_p(x: float, n: float, tail: float) -> tuple[float, float]:
 
 
 def _jeffreys(x: float, n: float, tail: float) -> tuple[float, float]:
-    low = 0.0 if x == 0 else float(beta.ppf(tail, x + 0.5, n - x + 0.5))
-    high = 1.0 if x == n else float(beta.isf(tail, x + 0.5, n - x + 0.5))
+    low = 0.0 if x == 0 else float(betaincinv(x + 0.5, n - x + 0.5, tail))
+    high = 1.0 if x == n else float(betainccinv(x + 0.5, n - x + 0.5, tail))
     return low, high
 
 
