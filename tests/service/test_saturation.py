@@ -5,12 +5,14 @@ import re
 import signal
 from collections import Counter
 
-import httpx
 import pytest
 
+pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
 pytest.importorskip("pydicom")
 pytest.importorskip("torch")
+
+import httpx
 
 from dicom_phantoms import DicomPhantoms
 from harness.candidates.http.requests import request_of

@@ -4,11 +4,14 @@ import json
 import socket
 import ssl
 
-import httpx
 import pytest
 
+pytest.importorskip("httpx")
+pytest.importorskip("cryptography")
 pytest.importorskip("fastapi")
 pytest.importorskip("pydicom")
+
+import httpx
 
 from certificates import CLIENT, DAY, NOW, SERVER, Person
 from harness.candidates import open_candidate

@@ -1,19 +1,20 @@
 """Pictures by WADO-RS from a server that keeps the standard, and from one that breaks it."""
 
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from urllib.parse import quote
 
-import httpx
-import pydicom
 import pytest
-from pydicom.encaps import encapsulate
-from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian
 
 pytest.importorskip("dicomweb_client")
 pytest.importorskip("fastapi")
 
+import httpx
+import pydicom
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG2MPML, DeflatedExplicitVRLittleEndian
 from starlette.testclient import TestClient
 
 from dicom_phantoms import DicomPhantoms
@@ -437,8 +438,11 @@ def test_the_log_of_the_process_holds_nothing_of_patients(server, phantoms, tmp_
     server.put(good.path)
     server.put(path)
     server.put(broken.path, "no_dicom")
+    reports = tmp_path / "p.jsonl"  # loads faster than a model
+    reports.write_text(json.dumps({"study_id": good.asked.study_id, "report": "Clear."}))
+    options = ("--images", f"dicomweb:{server.url}")
     with (
-        serving("--images", f"dicomweb:{server.url}", log=log) as url,
+        serving(*options, candidate=f"predictions:{reports}", log=log) as url,
         httpx.Client(base_url=url, timeout=60) as client,
     ):
         answers = [post(client, each).status_code for each in (good, odd, broken)]
