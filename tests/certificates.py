@@ -1,5 +1,6 @@
-"""Keys and certificates for tests of signatures."""
+"""Keys and certificates for tests of signatures and TLS."""
 
+import ipaddress
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -19,10 +20,19 @@ DAY = timedelta(days=1)
 
 
 class Person:
-    """A key, and its certificate, issued by an authority or by itself."""
+    """A key, and its certificate, issued by an authority or by itself. `hosts`: the addresses it is for."""
 
     def __init__(
-        self, name, *, issuer=None, begins=NOW - DAY, ends=NOW + 30 * DAY, signs=True, use=None, ca=False
+        self,
+        name,
+        *,
+        issuer=None,
+        begins=NOW - DAY,
+        ends=NOW + 30 * DAY,
+        signs=True,
+        use=None,
+        ca=False,
+        hosts=(),
     ):
         self.name, self.key = name, ec.generate_private_key(ec.SECP256R1())
         own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -50,6 +60,9 @@ class Person:
         )
         if use is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+        if hosts:
+            names = [x509.IPAddress(ipaddress.ip_address(host)) for host in hosts]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         self.certificate = builder.sign(issuer.key if issuer else self.key, hashes.SHA256())
 
     def pem(self, path, passphrase=""):
@@ -69,3 +82,4 @@ class Person:
 
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH

@@ -6,7 +6,6 @@ of two colours or on an inverted chest would read like any other.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
+from harness.dicom import load_pydicom
 from harness.errors import CohortError
 from harness.pixels import read_pixels
 
@@ -125,17 +125,15 @@ def read_header(path: Path) -> Any:
 
 def _read_dicom(path: Path, pixels: bool) -> Any:
     try:
-        import pydicom
+        pydicom = load_pydicom()
         from pydicom.filereader import read_file_meta_info
         from pydicom.uid import DeflatedExplicitVRLittleEndian
     except ImportError:
         raise CohortError(f'{path}: DICOM needs pydicom; pip install "harness[dicom]"') from None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote values of the file
-            # Inflating has no limit: a small file could fill the memory.
-            deflated = read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
-            file = None if deflated else pydicom.dcmread(path, stop_before_pixels=not pixels)
+        # Inflating has no limit: a small file could fill the memory.
+        deflated = read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian
+        file = None if deflated else pydicom.dcmread(path, stop_before_pixels=not pixels)
     except Exception as error:  # the library raises many kinds on damaged files
         raise CohortError(f"{path}: not a readable DICOM file ({type(error).__name__})") from None
     if file is None:
@@ -189,9 +187,7 @@ def dicom_image(path: Path) -> Pillow.Image:
     check_header(path, file)
     _check_compression(path, file)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's quote values of the file
-            shown, low, high, padding = _shown(file)
+        shown, low, high, padding = _shown(file)
     except Exception as error:
         raise CohortError(
             f"{path}: its pixels cannot be read ({type(error).__name__}); it is truncated or damaged: fetch "

@@ -94,7 +94,9 @@ def run_server(app: Any, address: Address, ready: Callable[[str], None]) -> None
     try:
         config.load()
     except (ssl.SSLError, OSError) as error:
-        raise ServiceError(f"{address.certificate}: cannot be used for TLS: {error}") from None
+        raise ServiceError(
+            f"--tls-certificate, --tls-key or --tls-client-ca holds what cannot be used: {error}"
+        ) from None
     try:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         listener = socket.socket(family, socket.SOCK_STREAM)

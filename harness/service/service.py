@@ -48,6 +48,8 @@ class _Asked:
     def __init__(self, candidate: Candidate, workers: int, timeout_s: float, metrics: Metrics | None) -> None:
         self.pool = Pool(candidate, workers=workers, timeout_s=timeout_s)
         self.metrics = metrics
+        self.pace_s = 1.0
+        """A worker's seconds for one study, those that come after counting more."""
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix=f"ask-{candidate.name}")
         self.batcher: Batcher[Study, Outcome]
 
@@ -65,9 +67,11 @@ class _Asked:
         chosen = None if template is None else str(template)
         loop = asyncio.get_running_loop()
         outcomes = await loop.run_in_executor(self.threads, self.pool.ask, studies, chosen)
+        taken = time.monotonic() - began
+        self.pace_s += (1 - 0.9 ** len(studies)) * (taken / len(studies) - self.pace_s)
         if self.metrics is not None:
             self.metrics.batches.observe(len(studies))
-            self.metrics.candidate.observe(time.monotonic() - began)
+            self.metrics.candidate.observe(taken)
         return outcomes
 
     async def close(self) -> None:
@@ -106,7 +110,6 @@ class Service:
         self._second = None if second is None else _Asked(second, 1, timeout_s, None)
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
         self._scratch = tempfile.TemporaryDirectory(prefix="harness-serve-", ignore_cleanup_errors=True)
-        self._pace_s = 1.0
         self.metrics.taken.set_function(lambda: self.taken)
         self.metrics.workers.set_function(lambda: self._first.pool.up)
 
@@ -204,7 +207,6 @@ class Service:
             raise Refusal("unavailable", "the service is shutting down", retry_after_s=10) from None
         finally:
             opinion = await second
-        self._pace_s += 0.1 * (outcome.latency_s - self._pace_s)
         self.metrics.outcomes.labels(outcome.status.value).inc()
         if outcome.status is Status.LATE:
             raise Refusal("late", f"no report within {self._first.pool.timeout_s:g} s; its worker was ended")
@@ -262,7 +264,7 @@ class Service:
 
     def _wait_s(self) -> int:
         """Seconds until about half of what was taken is done."""
-        return min(60, max(1, math.ceil(self.taken / 2 * self._pace_s / self._first.pool.size)))
+        return min(60, max(1, math.ceil(self.taken / 2 * self._first.pace_s / self._first.pool.size)))
 
     def _each(self) -> list[_Asked]:
         return [asked for asked in (self._first, self._second) if asked is not None]

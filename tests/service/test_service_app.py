@@ -1,9 +1,11 @@
 """The contract over HTTP, from a request's bytes to the answer's, with real worker processes."""
 
+import asyncio
 import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -240,6 +242,23 @@ def test_a_full_queue(serve):
     full = next(answer for answer in answers if answer.status_code == 429)
     refused(full, 429, "queue-full")
     assert 1 <= int(full.headers["retry-after"]) <= 60
+
+
+def test_the_time_to_wait_is_of_batches_not_of_studies_one_by_one(images, monkeypatch):
+    service = Service(Batched(), FolderSource(str(images)))
+    now = [0.0]
+
+    def ask(studies, template):
+        now[0] += 2.0  # for as many as there are
+        return list(studies)
+
+    monkeypatch.setattr("harness.service.service.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(service._first.pool, "ask", ask)
+    for _ in range(10):
+        asyncio.run(service._first._work(None, ["study"] * 8))
+    service.taken = 64  # eight batches, half of which take eight seconds
+    assert 8 <= service._wait_s() <= 9
+    service.end()
 
 
 @pytest.mark.parametrize("candidate", [Scripted(), Batched()])

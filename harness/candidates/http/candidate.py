@@ -19,6 +19,7 @@ from harness.candidates.http.client import (
     Endpoint,
     LateError,
     UnreachableError,
+    UntrustedError,
     UnusableAnswerError,
 )
 from harness.candidates.http.requests import STUDY_ID, request_of
@@ -59,7 +60,10 @@ class HttpCandidate(Candidate):
     Args:
         url: `http://HOST:PORT` or `https://HOST:PORT`.
         token_env: name of the environment variable that holds the bearer token.
-        ca, certificate, key: PEM files for TLS; see `client.Endpoint`.
+        ca: PEM file of the authorities that may have signed the service's certificate; the system's where
+            left out.
+        certificate, key: PEM files of what this side shows to a service that asks for it (mutual TLS); the
+            key may be in the same file, and has no passphrase.
         report_template: the manner of reporting to ask for.
         confidence_threshold: findings of lower confidence are not to be listed; 0 to 1.
         deadline_s: seconds for a study, retries included.
@@ -206,8 +210,14 @@ class HttpCandidate(Candidate):
         where = self.endpoint.url
         try:
             answer = self._ask("GET", "/readyz")
+        except UntrustedError as error:
+            raise CandidateError(
+                f"{where}: the service's certificate is not trusted ({error}); name its authority: ca=FILE"
+            ) from None
         except (LateError, UnreachableError) as error:
-            raise CandidateError(f"{where}: no service is ready there ({error}); start it first") from None
+            raise CandidateError(
+                f"{where}: no service is ready there ({error}); start it first{self._or(error)}"
+            ) from None
         except GenerationError as error:
             raise CandidateError(f"{where}: does not speak the report contract: {error}") from None
         try:
@@ -227,6 +237,16 @@ class HttpCandidate(Candidate):
             known = ", ".join(health.report_templates) or "none"
             raise CandidateError(f"{where}: no report_template {self.report_template}; it has {known}")
         return health
+
+    def _or(self, error: Exception) -> str:
+        """What else it may be where somebody is there and hangs up, as a refused TLS client is told."""
+        if not (isinstance(error, UnreachableError) and error.met):
+            return ""
+        if not self.endpoint.url.startswith("https:"):
+            return ", or use https:// if it speaks that"
+        if self.endpoint.certificate is None:
+            return ", or show the certificate that it may ask for: certificate=FILE&key=FILE"
+        return ", or show another certificate: it may not take this one"
 
     def _probe(self) -> None:
         """A question that holds nothing must be found wanting, and not for want of a token."""

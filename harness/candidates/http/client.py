@@ -31,7 +31,20 @@ _WAIT_S: Final = 1.0
 
 
 class UnreachableError(GenerationError):
-    """The connection could not be made, or was lost each time."""
+    """The connection could not be made, or was lost each time.
+
+    Args:
+        told: how.
+        met: somebody was there, and hung up.
+    """
+
+    def __init__(self, told: str, *, met: bool = False) -> None:
+        super().__init__(told)
+        self.met = met
+
+
+class UntrustedError(UnreachableError):
+    """The service's certificate is not that of its host, or of no authority that is trusted."""
 
 
 class TooLargeError(GenerationError):
@@ -123,7 +136,8 @@ class Endpoint:
         try:
             context = ssl.create_default_context(cafile=self.ca)
             if self.certificate is not None:
-                context.load_cert_chain(self.certificate, self.key)
+                # A key with a passphrase is refused: nobody is there to type it.
+                context.load_cert_chain(self.certificate, self.key, password="")
         except (ssl.SSLError, OSError) as error:
             raise CandidateError(f"certificates cannot be used: {type(error).__name__}") from None
         return context
@@ -170,8 +184,8 @@ class Client:
         429 and 503 are asked again after `Retry-After`, 502 and lost connections after a short while.
 
         Raises:
-            LateError: none within the deadline. UnreachableError: the service is not there.
-            TooLargeError, UnusableAnswerError: see there.
+            LateError: none within the deadline. UnreachableError, UntrustedError, TooLargeError,
+            UnusableAnswerError: see there.
         """
         return self._runner.run(self._within(method, path, content, headers or {}))
 
@@ -196,15 +210,17 @@ class Client:
                 answer = await self._once(method, path, content, headers)
                 if answer.status not in (429, 502, 503):
                     return answer
-                lost = "status 502" if answer.status == 502 else ""
+                lost, met = "status 502" if answer.status == 502 else "", False
                 wait = retry_after(answer.headers.get("retry-after"))
             except httpx.TransportError as error:
-                lost = type(error).__name__
+                if (why := _distrust(error)) is not None:
+                    raise UntrustedError(why) from None
+                lost, met = type(error).__name__, not isinstance(error, httpx.ConnectError)
             if lost:
                 failures += 1
                 wait = _BACKOFF_S * 2**failures
                 if failures == ATTEMPTS:
-                    raise UnreachableError(f"{ATTEMPTS} attempts: {lost}")
+                    raise UnreachableError(f"{ATTEMPTS} attempts: {lost}", met=met)
             if time.monotonic() + wait >= until:
                 raise LateError("the service asks to wait for longer than there is time")
             await asyncio.sleep(wait)
@@ -228,6 +244,15 @@ class Client:
                 if len(body) > ANSWER_LIMIT:
                     raise TooLargeError(f"more than {ANSWER_LIMIT} bytes")
             return Answer(response.status_code, dict(response.headers), bytes(body))
+
+
+def _distrust(error: BaseException | None) -> str | None:
+    """Why the service's certificate is not taken, in OpenSSL's words; None where that is not what failed."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def retry_after(value: str | None) -> float:

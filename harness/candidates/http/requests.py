@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from harness.dicom import load_pydicom
 from harness.errors import CandidateError
 from harness.service import contract
 from harness.service.uids import derived_uid
@@ -62,9 +63,7 @@ def uids(study_id: str, path: Path) -> tuple[str, str]:
         raise CandidateError(f"a picture cannot be read: {error.strerror}") from None
     if head[_PREAMBLE:] != b"DICM":
         return derived_uid(study_id, "series"), derived_uid(study_id, path.stem)
-    import pydicom
-
-    data = pydicom.dcmread(
+    data = load_pydicom().dcmread(
         path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "SOPInstanceUID"]
     )
     try:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import Final
 
+from harness.deployment.radiographs import MOST_PIXELS
+from harness.dicom import load_pydicom
 from harness.errors import ServiceError
 from harness.service.contract import ImageReference
 from harness.service.sources.base import ImageMissing, ImageSource, SourceFailure
 
-MOST_BYTES: Final = 256 * 2**20
-"""Of one file."""
+MOST_BYTES: Final = 2 * MOST_PIXELS + 2**23
+"""Of one file: two bytes for each pixel of the largest picture that is read, and its header."""
 _AGAIN_S: Final = 2.0
 """Between two looks for new files, however often something is not found."""
 
@@ -43,7 +44,7 @@ class FolderSource(ImageSource):
             ServiceError: no such folder, no DICOM file in it, or pydicom is not installed.
         """
         try:
-            import pydicom  # noqa: F401
+            load_pydicom()
         except ImportError:
             raise ServiceError('DICOM needs pydicom; pip install "harness[service]"') from None
         if not self._root.is_dir():
@@ -66,8 +67,7 @@ class FolderSource(ImageSource):
         return paths[0]
 
     def _look(self) -> None:
-        from pydicom import dcmread
-
+        dcmread = load_pydicom().dcmread
         for parent, _, names in os.walk(self._root):
             for name in names:
                 path = Path(parent, name)
@@ -84,10 +84,8 @@ class FolderSource(ImageSource):
                     }
                 self._known[str(path)] = mark
                 try:
-                    with warnings.catch_warnings():
-                        warnings.simplefilter("ignore")  # pydicom's quote values of the file
-                        header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-                        uid = str(header.SOPInstanceUID)
+                    header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+                    uid = str(header.SOPInstanceUID)
                 except Exception:  # noqa: S112 - the library raises many kinds on what is no DICOM
                     continue
                 self._found.setdefault(uid, []).append(path)
