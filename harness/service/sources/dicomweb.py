@@ -23,6 +23,7 @@ from harness.service.sources.folder import MOST_BYTES
 
 if TYPE_CHECKING:
     import httpx
+    import requests
 
 _TIMEOUT_S: Final = 20.0
 """For one question, from the first byte out to the last in."""
@@ -110,9 +111,9 @@ class DicomwebSource(ImageSource):
         try:
             return client.retrieve_instance(*asked, media_types=(("application/dicom", _UNCOMPRESSED),))
         except requests.HTTPError as error:
-            if error.response.status_code in (404, 410):
+            if _status(error) in (404, 410):
                 raise ImageMissing(_MISSING) from None
-            if error.response.status_code not in _CANNOT_DECOMPRESS:
+            if _status(error) not in _CANNOT_DECOMPRESS:
                 raise
         # Perhaps there is a decoder here.
         return client.retrieve_instance(*asked, media_types=(("application/dicom", "*"),))
@@ -141,6 +142,10 @@ class _Unusable(Exception):  # noqa: N818 - never leaves this file
     """What the server does instead; no word of its own is in it."""
 
 
+def _status(error: requests.HTTPError) -> int:
+    return 0 if error.response is None else error.response.status_code
+
+
 @contextmanager
 def _faults_told() -> Iterator[None]:
     """Turns whatever goes wrong with a server into a `SourceFailure`."""
@@ -161,7 +166,7 @@ def _faults_told() -> Iterator[None]:
     except httpx.HTTPError as error:
         told = f"breaks off ({type(error).__name__})"
     except requests.HTTPError as error:
-        status = error.response.status_code
+        status = _status(error)
         told = f"answers {status}"
         if status in (401, 403):
             told += "; it must let this service in: dicomweb:https://USER:PASSWORD@HOST/..."
@@ -182,8 +187,11 @@ def _session(login: tuple[str, str] | None, tls: ssl.SSLContext | bool) -> Any:
     class Adapter(requests.adapters.BaseAdapter):
         def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
             response = requests.Response()
-            headers = dict(request.headers)
-            headers.pop("Host", None)  # dicomweb-client leaves the port out
+            headers = {
+                name: value.decode("latin-1") if isinstance(value, bytes) else value
+                for name, value in request.headers.items()
+                if name != "Host"  # dicomweb-client leaves the port out
+            }
             told, body = asyncio.run(_ask(str(request.url), headers, tls))
             response.status_code, response.url, response.request = told.status_code, str(request.url), request
             response.headers.update(told.headers)
