@@ -2,7 +2,7 @@
 # make test   the tests, from a fresh machine; make test-all: those marked slow too
 # make lint   ruff, mypy --strict, the import contract
 # make bench  speed, as ratios to peers in the same run
-# make validate  the intervals' coverage and the gate's own error rates, by simulation
+# make validate  error rates, coverage and delays of every decision, by simulation
 .PHONY: demo test test-all lint bench validate clean
 .DEFAULT_GOAL := demo
 
@@ -34,7 +34,7 @@ bench: .venv/ready
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 validate: .venv/ready
-	$(BIN)/python benchmarks/validate_statistics.py
+	@for script in benchmarks/validate_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:
 	rm -rf .venv build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
