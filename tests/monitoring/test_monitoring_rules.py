@@ -25,7 +25,9 @@ def records(values):
 
 
 def claims(bad, n, lacking=0):
-    return {"unconfirmed": bad, "claims": n, "checked": 100, "reports": 100 + lacking}
+    return {
+        "unconfirmed": bad, "claims": n, "checked": 100, "reports": 100 + lacking, "unchecked": lacking
+    }  # fmt: skip
 
 
 def looked(rule, counts, before=None, alpha=1e-3):
