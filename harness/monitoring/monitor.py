@@ -261,8 +261,8 @@ class Monitor:
         old = Stream(self.stream.path)
         if missing := again.keys() - {path.name for path in old.files()}:
             raise StreamError(
-                f"{self.stream.path}: {', '.join(sorted(missing))}: gone, with records of windows that are not "
-                "yet judged; put it back until their period is over"
+                f"{self.stream.path}: {', '.join(sorted(missing))}: gone, with records of windows that are "
+                "not yet judged; put it back until their period is over"
             )
         old.positions = again
         unheard = Faults()  # these faults are in the log already

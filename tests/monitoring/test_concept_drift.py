@@ -55,10 +55,29 @@ def judged(week, reference=(900, 50, 50), alpha=1e-3):
         ((8, 1, 2), "QUIET"),  # as far down, by chance
         ((880, 80, 60), "QUIET"),  # down for sure, by less than 5 points
         ((0, 0, 0), "NOT EVALUATED"),
+        ((0, 0, 2), "NOT EVALUATED"),  # both missed, and still nothing could be shown
+        ((2, 0, 0), "NOT EVALUATED"),
+        ((0, 0, 9), "ALERT"),
     ],
 )
 def test_a_drop_must_be_large_and_real(week, state):
     assert judged(week)["state"] == state
+
+
+def test_a_fall_of_recall_alone_is_seen_though_f1_falls_by_half_as_much():
+    found = judged((1380, 60, 120), reference=(4900, 200, 100))
+    assert found["drop"] < PART.drop < found["sensitivity_drop"]
+    assert found["state"] == "ALERT"
+    assert found["reason"] == "sensitivity fell by more than 0.05"
+
+
+def test_readings_that_lack_a_field_leave_concept_drift_open():
+    week = counts(900, 50, 50) | {"readings": 5000, "unread": 60}
+    reference = counts(900, 50, 50)
+    assert concept_drift(PART, FINDING, week, reference, 1e-3, 1.0)["state"] == "NOT EVALUATED"
+    assert concept_drift(PART, FINDING, week | {"unread": 40}, reference, 1e-3, 1.0)["state"] == "QUIET"
+    fallen = counts(700, 100, 250) | {"readings": 5000, "unread": 60}
+    assert concept_drift(PART, FINDING, fallen, reference, 1e-3, 1.0)["state"] == "ALERT"
 
 
 def test_false_alarms_are_below_what_is_stated():
@@ -115,6 +134,21 @@ def test_missed_findings_are_trials_only_where_they_are_there():
         report("d", 0, findings=["Fracture"]),
     ]
     assert chart.events(records(values)) == [True, False]
+
+
+def test_trials_that_are_not_known_leave_a_chart_open():
+    claimed = Chart(CHART, REFERENCE, hours=480, share=0.05, patience=24)
+    part = CusumPart(finding=FINDING, of="missed", points=0.06, action="x")
+    missed = Chart(part, counts(380, 0, 20), hours=480, share=0.05, patience=24)
+    whole = [report(n, 0, findings=["No Finding"]) for n in range(40)]
+    whole += [reading(n, 0, ["Fracture"], ["Fracture"]) for n in range(40)]
+    for chart in (claimed, missed):
+        assert chart.look(records(whole), {})["state"] == "QUIET"
+    broken = [value | {"findings": ["?"]} if value["study_id"] < 3 else value for value in whole]
+    for chart in (claimed, missed):
+        found = chart.look(records(broken), {})
+        assert found["state"] == "NOT EVALUATED"
+        assert "3 of 40 records lack findings" in found["reason"]
 
 
 def test_silence_is_not_evaluated_after_a_while():
