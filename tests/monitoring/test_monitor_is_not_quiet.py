@@ -269,6 +269,8 @@ def test_a_stream_that_is_lost_never_leaves_the_last_quiet_state(tmp_path, capsy
     state = json.loads((tmp_path / "monitor" / "state.json").read_text())
     assert (state["state"], state["stale"]) == ("NOT EVALUATED", True)
     assert why in state["silence"]
+    assert "harness_monitor_silent 1.0" in (tmp_path / "monitor" / "metrics.prom").read_text()
+    assert "Silence is no all-clear" in (tmp_path / "monitor" / "status.html").read_text()
     (tmp_path / "production").mkdir(exist_ok=True)
     (tmp_path / "production" / "a.jsonl").write_text(whole)
     assert main(["monitor", "--config", str(path)]) == 0

@@ -47,6 +47,7 @@ def test_metrics_are_openmetrics_by_prometheus_own_parser(monitor):
     assert alerts["p99"].value == 1
     assert alerts["p99"].labels["action"] == 'say "scale <up>"\\ now'
     assert alerts["claims"].value == 0
+    assert families["harness_monitor_silent"].samples[0].value == 0
     assert families["harness_monitor_windows"].type == "counter"
     assert families["harness_monitor_windows"].samples[0].value == monitor.totals["windows"]
     assert families["harness_monitor_stream_faults"].samples[0].labels == {"kind": "not JSON"}
