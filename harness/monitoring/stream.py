@@ -60,13 +60,18 @@ class Stream:
         """What there is to read now, by name.
 
         Raises:
-            StreamError: there is no such file or folder.
+            StreamError: there is no such file or folder, or it cannot be read.
         """
-        if self.path.is_file():
-            return [self.path]
-        if not self.path.is_dir():
-            raise StreamError(f"{self.path}: no such file or folder; nothing to monitor")
-        return sorted(item for item in self.path.iterdir() if item.suffix in SUFFIXES and item.is_file())
+        try:
+            if self.path.is_file():
+                return [self.path]
+            if self.path.is_dir():
+                return sorted(
+                    item for item in self.path.iterdir() if item.suffix in SUFFIXES and item.is_file()
+                )
+        except OSError as error:
+            raise StreamError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+        raise StreamError(f"{self.path}: no such file or folder; nothing to monitor")
 
     def lines(self, faults: Faults, until: dict[str, int] | None = None) -> Iterator[tuple[Place, Any]]:
         """Place and value of each line not read so far, oldest first; a line that is not JSON is counted.

@@ -166,6 +166,20 @@ def test_alerts_are_posted_once_and_again_where_the_receiver_failed(tmp_path, re
     assert receiver.bodies[1]["action"] == "scale up"
 
 
+def test_what_cannot_be_evaluated_and_silence_are_posted_too(tmp_path, receiver):
+    receiver.answer = 200
+    url = f"http://127.0.0.1:{receiver.server_port}/alerts"
+    records = steady(12) + steady(12, prefix="t", seed=2, first=12, embedding=None)
+    live = {"path": "production", "lateness_min": 10}
+    path = folder(tmp_path, records, {"webhooks": [{"url": url}], "stream": live})
+    for _ in range(2):
+        with Monitor.opened(path) as monitor:
+            monitor.advance()
+            monitor.webhooks.post()
+    posted = [(body["id"], body["event"]) for body in receiver.bodies]
+    assert posted == [("data-drift", "not evaluated"), ("silence", "not evaluated")]
+
+
 def test_an_unreachable_webhook_stops_nothing(tmp_path):
     slow = [report(f"t{n}", 6 + n / 12, latency_s=90.0) for n in range(30)]
     path = folder(tmp_path, steady(6) + slow, {"webhooks": [{"url": "http://127.0.0.1:9/x"}]})

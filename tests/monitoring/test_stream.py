@@ -1,12 +1,17 @@
 import json
+import tempfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness.errors import HarnessError
 from harness.monitoring.records import Faults
 from harness.monitoring.stream import Position, Stream
+from harness.staging.followed import Followed
 from production import lines, report
 
 
@@ -105,6 +110,30 @@ def test_a_folder_of_many_files_holds_few_of_them_open(tmp_path):
     assert len(found) == 600
 
 
+step = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 1, 2, 3, 900, -900])), max_size=6)
+
+
+@given(st.lists(step, max_size=5), st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_was_read_in_steps_is_read_again_in_the_same_order(steps, data):
+    """Whatever the clocks, and wherever a step ended: a resume finds the records that it found before."""
+    with tempfile.TemporaryDirectory() as folder:
+        root, entries, number = Path(folder), [], 0
+        first = Followed(root, Faults())
+        for lines_of in steps:
+            for name, hours in lines_of:
+                number += 1
+                with (root / f"{name}.jsonl").open("a") as more:
+                    more.write(lines([report(f"s{number}", number + hours)]))
+            for _ in first.lines():
+                if data.draw(st.booleans()):
+                    entries.append(first.mark())
+            entries.append(first.mark())
+        again = Followed(root, Faults())
+        for seq, entry in enumerate(entries):
+            list(again.again(entry | {"seq": seq}))
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_a_part_can_be_read_again(tmp_path, kind):
     records = [report(f"s{n}", n) for n in range(6)]
@@ -156,6 +185,8 @@ def test_a_stream_that_was_cut_is_refused(tmp_path):
 def test_missing_and_broken_sources_are_refused(tmp_path):
     with pytest.raises(HarnessError, match="nothing to monitor"):
         read(Stream(tmp_path / "nowhere"))
+    with pytest.raises(HarnessError, match="cannot be read: File name too long"):
+        read(Stream(tmp_path / ("x" * 300)))
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(HarnessError, match="not a whole Parquet file"):
         read(Stream(tmp_path))
