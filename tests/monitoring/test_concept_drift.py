@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data_files import data_path
 from harness.inference.cusum import average_run_length
 from harness.monitoring.concept_drift import Chart, concept_drift, f1_interval
-from harness.monitoring.config import ConceptDriftPart, CusumPart
+from harness.monitoring.config import ConceptDriftPart, CusumPart, read_config
 from harness.monitoring.records import Faults, Place, parse
 from harness.report import Finding
 from production import reading, report
@@ -69,6 +70,31 @@ def test_a_fall_of_recall_alone_is_seen_though_f1_falls_by_half_as_much():
     assert found["drop"] < PART.drop < found["sensitivity_drop"]
     assert found["state"] == "ALERT"
     assert found["reason"] == "sensitivity fell by more than 0.05"
+
+
+def test_six_points_of_recall_are_seen_within_two_weeks_at_a_thousand_studies_a_day():
+    """As the README states: half are read, every sixth has the finding; looked at once a day."""
+    config = read_config(data_path("suites") / "monitoring" / "production.yaml")
+    alpha = config.alpha(config.period_h) / len(config.concept_drift.findings)
+    rng, days = np.random.default_rng(11), []
+
+    def day(sensitivity):
+        positive = rng.binomial(500, 1 / 6)
+        found = rng.binomial(positive, sensitivity)
+        return np.array([found, rng.binomial(500 - positive, 0.01), positive - found])
+
+    for _ in range(20):
+        reference = counts(*map(int, sum(day(0.98) for _ in range(30))))
+        week = [day(0.98) for _ in range(7)]
+        days.append(0)
+        while days[-1] < 30:
+            days[-1] += 1
+            week = [*week[1:], day(0.92)]
+            now = counts(*map(int, sum(week)))
+            found = concept_drift(config.concept_drift, FINDING, now, reference, alpha, 1.0)
+            if found["state"] == "ALERT":
+                break
+    assert sorted(days)[17] <= 14
 
 
 def test_readings_that_lack_a_field_leave_concept_drift_open():
