@@ -1,6 +1,6 @@
 """How often the monitor cries wolf, and how soon it sees what was planted, on simulated production.
 
-Run with `python benchmarks/validate_monitor.py` (some ten minutes on two cores; `--quick` for a
+Run with `python benchmarks/validate_monitor.py` (most of an hour on two cores; `--quick` for a
 tenth, `--references` for another number of references). Prints tables, and ends with 1 if false alarms
 are above what is declared or an event is seen later than stated. The configuration is
 suites/monitoring/production.yaml; the pictures are phantoms, seen by the tiny ViT.
