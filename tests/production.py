@@ -59,7 +59,7 @@ def steady(hours, per_hour=12, seed=0, prefix="s", first=0.0, dimensions=4, **ch
 CONFIG = {
     "name": "test",
     "version": 1,
-    "stream": {"path": "production", "lateness_min": 10},
+    "stream": {"path": "production", "lateness_min": 10, "stale_after_h": None},
     "reference": "reference.jsonl",
     "out": "monitor",
     "window_h": 1,

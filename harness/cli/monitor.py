@@ -46,15 +46,22 @@ def act(options: argparse.Namespace) -> int:
     from harness.errors import HarnessError
     from harness.monitoring.monitor import Monitor
     from harness.monitoring.outputs import write_outputs
+    from harness.monitoring.stream import StreamError
 
     if options.follow is not None and not options.follow > 0:
         raise HarnessError("--follow must be above 0 seconds")
     with Monitor.opened(options.config) as monitor:
-        told = ""
+        told = None
         while True:
-            judged = monitor.advance()
+            before, gone = monitor.totals["windows"], None
+            try:
+                monitor.advance()
+            except StreamError as error:
+                gone = error
             monitor.webhooks.post()
-            if judged or told != str(monitor.state()):
+            judged = monitor.totals["windows"] - before
+            now = (str(monitor.state()), monitor.silence(), monitor.faulty())
+            if judged or told != now:
                 paths, no_page = write_outputs(monitor)
                 _show(monitor, judged)
                 for path in paths if options.follow is None else []:
@@ -62,8 +69,10 @@ def act(options: argparse.Namespace) -> int:
                 if no_page:
                     print(f"No status page: {no_page}")
             if options.follow is None:
-                return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[str(monitor.state())]
-            told = str(monitor.state())
+                if gone is not None:
+                    raise gone
+                return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[now[0]]
+            told = now
             sys.stdout.flush()
             time.sleep(options.follow)
 
@@ -99,7 +108,9 @@ def _show(monitor: Monitor, judged: int) -> None:
     until = monitor.recent[-1]["end"] if monitor.recent else "none yet"
     total = monitor.totals["windows"]
     console.print(f"Windows: {judged:,} judged now, {total:,} in all, the last to {until}", markup=False)
-    if monitor.stale():
-        console.print("Stream: silent for too long; silence is no all-clear", markup=False)
+    if monitor.silence():
+        console.print(f"Stream: {monitor.silence()}; silence is no all-clear", markup=False)
+    if monitor.faulty():
+        console.print(f"Stream: {monitor.faulty()}", markup=False)
     state = str(monitor.state())
     console.print(f"State: [{style[state]}]{state}")

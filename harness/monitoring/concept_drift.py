@@ -1,18 +1,18 @@
-"""Whether the model still reads as it did: F1 of a rolling week of readings, and CUSUM charts."""
+"""Whether the model still reads as it did: F1 and sensitivity of a week of readings, and CUSUM charts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from harness.inference import Interval, proportion_interval, square_and_add
 from harness.inference.cusum import BernoulliCusum, design_cusum
 from harness.inference.results import Side
 from harness.monitoring.config import MONTH_H, ConceptDriftPart, CusumPart
-from harness.monitoring.counts import Counts, positives
+from harness.monitoring.counts import Counts, count, positives
 from harness.monitoring.records import Record
-from harness.monitoring.rules import State
+from harness.monitoring.rules import State, doubt, doubted
 from harness.report import Finding
 
 CONFIDENCE = 0.95
@@ -38,28 +38,58 @@ def f1_interval(counts: Counts, finding: str, design_effect: float = 1.0) -> Cal
     return bound
 
 
+def sensitivity_interval(counts: Counts, finding: str, design_effect: float = 1.0) -> Callable[..., Interval]:
+    """The exact interval of one finding's sensitivity, as a function of confidence and side."""
+    tp, n = counts.get(f"tp:{finding}", 0), positives(counts, finding)
+
+    def bound(confidence: float, side: Side) -> Interval:
+        return proportion_interval(tp / design_effect, n / design_effect, confidence, "clopper-pearson", side)
+
+    return bound
+
+
+MEASURES: Final = {"F1": f1_interval, "sensitivity": sensitivity_interval}
+"""What of a finding must not fall: a fall of recall alone moves F1 by about half as much."""
+
+
 def concept_drift(
     part: ConceptDriftPart, finding: Finding, week: Counts, reference: Counts, alpha: float, effect: float
 ) -> dict[str, Any]:
-    """The drop of one finding's F1 from the reference to the last week, as plain values.
+    """The drop of one finding's F1 and sensitivity from the reference to the last week, as plain values.
 
-    The alarm needs a drop of more than `drop`, and its one-sided 1 - alpha bound above 0
-    (square-and-add of the two exact intervals).
+    The alarm needs a drop of one of them of more than `drop`, and its one-sided bound above 0 (square-and-add
+    of the two exact intervals; 1 - alpha / 2 each). NOT EVALUATED where the week's readings are so few that
+    not even reports that are all wrong would raise it, or more than a small share of them is not usable.
     """
-    then, now = (f1_interval(counts, finding, effect) for counts in (reference, week))
-    fall = square_and_add(then, now, 1 - alpha, "lower")
-    told: dict[str, Any] = {
-        "positives": positives(week, finding),
-        "f1": _finite(now(0.95, "two-sided").estimate),
-        "reference_f1": _finite(then(0.95, "two-sided").estimate),
-        "drop": _finite(fall.estimate),
-        "bound": _finite(fall.low),
-    }
-    if math.isnan(fall.low):
-        return {**told, "state": str(State.NOT_EVALUATED), "reason": f"F1 is {fall.reason or 'undefined'}"}
-    fallen = fall.estimate > part.drop and fall.low > 0
-    reason = f"F1 {'fell' if fallen else 'is not shown to have fallen'} by more than {part.drop:g}"
-    return {**told, "state": str(State.ALERT if fallen else State.QUIET), "reason": reason}
+    told: dict[str, Any] = {"positives": positives(week, finding)}
+    wrong = {f"fn:{finding}": positives(week, finding), f"fp:{finding}": week.get(f"fp:{finding}", 0)}
+    falls, reachable, reasons = [], False, []
+    for measure, interval in MEASURES.items():
+        then, now = interval(reference, finding, effect), interval(week, finding, effect)
+        fall = square_and_add(then, now, 1 - alpha / 2, "lower")
+        worst = square_and_add(then, interval(wrong, finding, effect), 1 - alpha / 2, "lower")
+        reachable |= worst.low > 0 and worst.estimate > part.drop  # NaN is not
+        if math.isnan(fall.low):
+            reasons.append(f"{measure} is {fall.reason or 'undefined'}")
+        elif fall.estimate > part.drop and fall.low > 0:
+            falls.append(measure)
+        told[measure.lower()] = _finite(now(0.95, "two-sided").estimate)
+        told[f"reference_{measure.lower()}"] = _finite(then(0.95, "two-sided").estimate)
+        told["drop" if measure == "F1" else "sensitivity_drop"] = _finite(fall.estimate)
+        told["bound" if measure == "F1" else "sensitivity_bound"] = _finite(fall.low)
+    if falls:
+        reason = f"{' and '.join(falls)} fell by more than {part.drop:g}"
+        return {**told, "state": str(State.ALERT), "reason": reason}
+    if len(reasons) == len(MEASURES):
+        return {**told, "state": str(State.NOT_EVALUATED), "reason": reasons[0]}
+    if not reachable:
+        few = f"{told['positives']:,} positive readings are too few: not even all wrong would show a drop"
+        return {**told, "state": str(State.NOT_EVALUATED), "reason": few}
+    reason = f"neither F1 nor sensitivity is shown to have fallen by more than {part.drop:g}"
+    quiet = {**told, "state": str(State.QUIET), "reason": reason}
+    return doubted(
+        quiet, doubt(week.get("unread", 0), week.get("readings", 0), "findings or reference", week)
+    )
 
 
 class Chart:
@@ -110,10 +140,18 @@ class Chart:
                 found.append(finding not in record.findings)
         return found
 
-    def look(self, records: Sequence[Record], before: dict[str, Any]) -> dict[str, Any]:
+    def look(
+        self, records: Sequence[Record], before: dict[str, Any], counts: Counts | None = None
+    ) -> dict[str, Any]:
         """One window, as plain values; `before` is the look before it, empty at the first.
 
         The alarm is raised where the score reaches its limit in the window, and ends when it is back at 0.
+        Where more than a small share of the window's trials is not known, it is never QUIET.
+
+        Args:
+            records: of the window.
+            before: what this returned then.
+            counts: of the window, faults of the stream among them; without them those of `records`.
         """
         if self.design is None:
             told = {"score": 0, "active": False, "trials": 0, "events": 0, "idle": 0, "limit": None}
@@ -128,10 +166,16 @@ class Chart:
         reason = f"score {max(path, default=start)} of {self.design.limit}"
         if state is State.NOT_EVALUATED:
             reason = f"no trials in the last {self.patience:,} windows"
-        return {
+        told = {
             "state": str(state), "score": score, "limit": self.design.limit, "active": active,
             "trials": len(events), "events": sum(events), "idle": idle, "reason": reason,
         }  # fmt: skip
+        counts = count(records) if counts is None else counts
+        if self.part.of == "claimed":
+            due = counts.get("reports", 0) - counts.get("failed", 0)
+            return doubted(told, doubt(counts.get("unwritten", 0), due, "findings", counts))
+        unread, readings = counts.get("unread", 0), counts.get("readings", 0)
+        return doubted(told, doubt(unread, readings, "findings or reference", counts))
 
 
 def _finite(value: float) -> float | None:

@@ -37,9 +37,9 @@ class StreamPart(_Part):
     """A window is judged when the stream's time has passed its end by so much."""
     ahead_h: Positive = 24.0
     """A record so far ahead of the stream's time has a wrong clock."""
-    stale_after_h: Positive | None = None
-    """Where the last window judged ended longer ago than this, by this machine's clock, the monitor says
-    NOT EVALUATED: silence is no all-clear. None for streams of the past."""
+    stale_after_h: Positive | None = 3.0
+    """Where the stream's time is longer ago than this, by this machine's clock, the monitor says NOT
+    EVALUATED: silence is no all-clear. `null` is written out for streams of the past."""
     ignore: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Further fields that are no fault."""
 
@@ -110,11 +110,11 @@ class DataDriftPart(_Part):
 
 
 class ConceptDriftPart(_Part):
-    """F1 of the critical findings over a rolling week against that of the reference."""
+    """F1 and sensitivity of the critical findings over a rolling week against those of the reference."""
 
     over_h: Positive = 168.0
     drop: Share = 0.05
-    """Points of F1."""
+    """Of F1 or of sensitivity."""
     findings: Annotated[tuple[FindingName, ...], Field(strict=False, min_length=1)] = CRITICAL
     action: str = "retrain"
 
@@ -244,7 +244,7 @@ def read_config(path: Path) -> MonitorConfig:
 def _inconsistent(config: MonitorConfig, source: Source) -> Iterator[str]:
     if abs(config.period_h / config.window_h - config.per_period) > 1e-9 or config.per_period < 1:
         yield source.problem(("period_h",), f"must be a whole number of windows of {config.window_h:g} h")
-    seen: set[str] = set()
+    seen = {"stream"}  # the stream's own id among the detectors
     for part in ("rules", "cusum"):
         for index, item in enumerate(getattr(config, part)):
             if item.id in seen:

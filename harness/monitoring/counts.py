@@ -22,7 +22,8 @@ def count(records: Iterable[Record], rules: Sequence[Rule] = ()) -> Counter[str]
 
     `reports`, `failed` (no report came), `timed`, `slow:RULE`; `written` (findings are known),
     `claimed:FINDING`; `checked` (a detection head's answer is known), `claims`, `unconfirmed`; `reviewed`,
-    `rejected`; `readings`, `unread` (a reading that lacks a field), and per finding `tp:`, `fp:`, `fn:`;
+    `rejected`; `embedded`; `unwritten`, `unchecked`, `unembedded` (a report came, and lacks the field);
+    `readings`, `unread` (a reading that lacks a field), and per finding `tp:`, `fp:`, `fn:`;
     `critical positives`, `critical misses`.
     """
     found: Counter[str] = Counter()
@@ -49,6 +50,10 @@ def count(records: Iterable[Record], rules: Sequence[Rule] = ()) -> Counter[str]
             found["reviewed"] += 1
             found["rejected"] += record.rejected
         found["embedded"] += record.embedding is not None
+        if record.latency_s != math.inf:
+            found["unwritten"] += record.findings is None
+            found["unchecked"] += record.findings is None or record.detected is None
+            found["unembedded"] += record.embedding is None
     return Counter({key: value for key, value in found.items() if value})
 
 

@@ -14,8 +14,9 @@ from scipy.stats import chi2_contingency
 from harness.inference.keyed_random import cluster_keys, keyed_bits
 from harness.inference.mmd import block_mmd, median_bandwidth, mmd_test, null_mmd, witness
 from harness.monitoring.config import DataDriftPart
+from harness.monitoring.counts import count
 from harness.monitoring.records import Record
-from harness.monitoring.rules import State
+from harness.monitoring.rules import State, doubt, doubted
 
 EXAMPLES: Final = 5
 _BLOCK_NULLS: Final = 500
@@ -77,7 +78,8 @@ class DataDrift:
 
         Args:
             records: all of the period. Of those with a usable embedding `sample` are compared, chosen
-                by a hash of the study.
+                by a hash of the study. Where more than a small share of reports has none, the others may
+                show that pictures moved, and never that they did not.
         """
         usable = [record for record in records if record.embedding is not None]
         told: dict[str, Any] = {"state": str(State.NOT_EVALUATED), "embeddings": len(usable)}
@@ -98,11 +100,14 @@ class DataDrift:
         if math.isnan(test.statistic):
             return {**told, "reason": f"MMD is undefined: {test.reason}"}
         drifted = test.statistic > self.threshold and test.p_value <= self.alpha
-        counts = np.bincount(vq(vectors, self.centres)[0], minlength=self.part.clusters)
-        kept = (counts + self.composition) > 0
-        table = np.stack([counts, self.composition])[:, kept]
+        composition = np.bincount(vq(vectors, self.centres)[0], minlength=self.part.clusters)
+        kept = (composition + self.composition) > 0
+        table = np.stack([composition, self.composition])[:, kept]
         far = np.argsort(-witness(vectors, self.reference, vectors, self.bandwidth))[:EXAMPLES]
-        return {
+        counted = count(records)
+        due = counted["reports"] - counted["failed"]
+        why = doubt(counted["unembedded"], due, "a usable embedding", {})
+        found = {
             "state": str(State.ALERT if drifted else State.QUIET),
             "embeddings": len(usable),
             "mmd": test.statistic,
@@ -111,10 +116,11 @@ class DataDrift:
             "method": test.method,
             "reason": f"MMD² {test.statistic:.4f} is {'above' if drifted else 'not shown above'} "
             f"{self.threshold:.4f}, p = {test.p_value:.2g}",
-            "clusters": counts.tolist(),
+            "clusters": composition.tolist(),
             "clusters_p_value": float(chi2_contingency(table, correction=False).pvalue),
             "moved": [str(chosen[place].place) for place in far],
         }
+        return doubted(found, f"embeddings are broken: {why}" if why else "")
 
     def _nulls(self) -> Floats:
         n, windows = self.part.sample, self.part.null_windows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ from harness.digests import canonical_json
 from harness.errors import LedgerError
 from harness.monitoring.stream import Position
 
-KEY_BYTES: Final = 8
+KEY_BYTES: Final = 16
+"""Of a record: 8 of kind and study, 8 of what it says."""
 
 
 @contextlib.contextmanager
@@ -46,10 +47,10 @@ class Journal:
     """Where windows are entered once.
 
     ```
-    log.jsonl       the hash chain: begun, configured, window, posted
+    log.jsonl       the hash chain: begun, configured, window, stream, posted
     windows.jsonl   each window's counts and looks, for log shippers
-    alerts.jsonl    each alert raised or cleared
-    seen.bin        keys of records, 8 bytes each; a window's entry says how many count
+    alerts.jsonl    each alert raised or cleared, each detector that became NOT EVALUATED or is back
+    seen.bin        keys and contents of records, 16 bytes each; a window's entry says how many count
     ```
 
     A window is judged when its entry is whole on the disk. Everything else is written before it and cut
@@ -85,13 +86,13 @@ class Journal:
         """The windows judged so far."""
         return (entry for entry in self.entries() if entry["event"] == "window")
 
-    def enter(self, window: dict[str, Any], keys: Iterable[bytes]) -> dict[str, Any]:
-        """Enters a window, after the keys that a period's end adds.
+    def enter(self, window: dict[str, Any], keys: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
+        """Enters a window, after the keys and contents that a period's end adds.
 
         Raises:
             LedgerError: the disk is full or cannot be written; the window is then not judged.
         """
-        added = b"".join(keys)
+        added = b"".join(key + content for key, content in keys)
         if added:
             try:
                 with (self.root / "seen.bin").open("ab") as stream:
@@ -104,29 +105,39 @@ class Journal:
                 ) from None
             self.seen += len(added) // KEY_BYTES
         entry = self.log.append("window", **window, seen=self.seen)
-        self.publish(entry)
+        self._publish(entry)
         return entry
 
-    def publish(self, entry: dict[str, Any]) -> None:
-        """Appends a window's entry to the files that other programs follow."""
-        _append(self.root / "windows.jsonl", [flat(entry)])
-        _append(self.root / "alerts.jsonl", alerts_of(entry))
+    def notice(self, silent: str, alert: dict[str, Any]) -> dict[str, Any]:
+        """Enters, between windows, that the stream fell silent (why), or is back (empty).
+
+        Raises:
+            LedgerError: the disk is full or cannot be written.
+        """
+        entry = self.log.append("stream", silent=silent, alerts=[alert])
+        self._publish(entry)
+        return entry
+
+    def _publish(self, entry: dict[str, Any]) -> None:
+        """Appends an entry to the files that other programs follow."""
+        for name, told in _FOLLOWED.items():
+            _append(self.root / name, told(entry))
 
     def complete(self) -> None:
         """Completes, from the log, the files that other programs follow."""
-        for name in ("windows.jsonl", "alerts.jsonl"):
+        for name, told in _FOLLOWED.items():
             path = self.root / name
             path.touch()
             have = _whole_lines(path)
             missing = list[dict[str, Any]]()
-            for entry in self.windows():
-                lines = [flat(entry)] if name == "windows.jsonl" else alerts_of(entry)
+            for entry in self.entries():
+                lines = told(entry)
                 missing += lines[max(0, have) :]
                 have -= min(max(0, have), len(lines))
             _append(path, missing)
 
-    def keys(self, count: int, last: int) -> list[bytes]:
-        """The last keys among the first `count`; what is beyond was never entered, and is cut off.
+    def keys(self, count: int, last: int) -> list[tuple[bytes, bytes]]:
+        """The last among the first `count`, with contents; what is beyond was never entered, and is cut off.
 
         Raises:
             LedgerError: there are fewer than the log says.
@@ -144,7 +155,11 @@ class Journal:
         with path.open("rb") as stream:
             stream.seek(first * KEY_BYTES)
             content = stream.read()
-        return [content[at : at + KEY_BYTES] for at in range(0, len(content), KEY_BYTES)]
+        half = KEY_BYTES // 2
+        return [
+            (content[at : at + half], content[at + half : at + KEY_BYTES])
+            for at in range(0, len(content), KEY_BYTES)
+        ]
 
 
 def flat(entry: dict[str, Any]) -> dict[str, Any]:
@@ -153,13 +168,21 @@ def flat(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def alerts_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The alerts that a window raised or cleared, each with its time and proof."""
-    return [{"time": entry["end"], **alert, "entry": entry["digest"]} for alert in entry["alerts"]]
+    """The alerts that an entry raised or cleared, each with its time and proof."""
+    time = entry.get("end", entry["time"])
+    return [{"time": time, **alert, "entry": entry["digest"]} for alert in entry.get("alerts", [])]
 
 
-def positions_of(plain: dict[str, list[int]]) -> dict[str, Position]:
+_FOLLOWED: Final[dict[str, Callable[[dict[str, Any]], list[dict[str, Any]]]]] = {
+    "windows.jsonl": lambda entry: [flat(entry)] if entry["event"] == "window" else [],
+    "alerts.jsonl": alerts_of,
+}
+"""File that other programs follow -> its lines of an entry."""
+
+
+def positions_of(plain: dict[str, list[Any]]) -> dict[str, Position]:
     """File -> position, from an entry."""
-    return {name: Position(offset, line) for name, (offset, line) in plain.items()}
+    return {name: Position(*values) for name, values in plain.items()}
 
 
 def _append(path: Path, lines: Iterable[dict[str, Any]]) -> None:

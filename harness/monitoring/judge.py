@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
+from harness.monitoring import faults
 from harness.monitoring.concept_drift import Chart, concept_drift
 from harness.monitoring.config import MONTH_H, MonitorConfig, Rule
 from harness.monitoring.counts import Counts, Rolling, count, service
@@ -13,9 +14,11 @@ from harness.monitoring.data_drift import DataDrift
 from harness.monitoring.label_drift import detection_rates, label_drift
 from harness.monitoring.records import Record
 from harness.monitoring.reference import Reference
-from harness.monitoring.rules import Alarm, State, look
+from harness.monitoring.rules import Alarm, State, doubt, doubted, look
 
 Look = dict[str, Any]
+UNKNOWN: Final = "find out why it cannot be evaluated"
+"""What is done where a detector becomes NOT EVALUATED."""
 
 
 class Judge:
@@ -28,8 +31,10 @@ class Judge:
         self.config, self.reference = config, reference
         self.looks: dict[str, Look] = {}
         self.alarms: dict[str, Alarm] = {}
+        self.unknown: set[str] = set()
+        """Detectors of which was told that they became NOT EVALUATED."""
         self._sums: dict[int, Rolling] = {}
-        self.actions = {rule.id: rule.action for rule in config.rules}
+        self.actions = {faults.STREAM: "mend the stream"} | {rule.id: rule.action for rule in config.rules}
         self.charts = {
             part.id: Chart(part, reference.counts, reference.hours, config.share, config.per_period)
             for part in config.cusum
@@ -57,31 +62,31 @@ class Judge:
         """How often a rule is looked at, in hours."""
         return rule.every_h or self.config.window_h
 
-    def judge(self, window: int, records: Sequence[Record], period: Sequence[Record]) -> dict[str, Any]:
+    def judge(
+        self,
+        window: int,
+        records: Sequence[Record],
+        period: Sequence[Record],
+        faulty: Mapping[str, int] | None = None,
+    ) -> dict[str, Any]:
         """The entry of a window, as plain values.
 
         Args:
             window: its number, since 1970.
             records: of the window.
             period: of its period so far; judged where the period ends with this window.
+            faulty: faults of the stream in the window, by the keys of `faults.WORDS`.
         """
         counts = count(records, self.config.rules)
+        counts.update(faulty or {})
         self._push(counts)
-        looks = self._rules(window)
+        looks = {faults.STREAM: faults.look(self._spans(counts)), **self._rules(window)}
         for name, chart in self.charts.items():
-            looks[name] = chart.look(records, self.looks.get(name, {}))
+            looks[name] = chart.look(records, self.looks.get(name, {}), counts)
         if (window + 1) % self.config.per_period == 0:
             looks |= self._drift(period)
-        alerts = [
-            {
-                "id": name,
-                "event": "raised" if found["active"] else "cleared",
-                "action": self.actions[name],
-                "reason": found["reason"],
-            }
-            for name, found in looks.items()
-            if found["active"] != bool(self.looks.get(name, {}).get("active"))
-        ]
+        alerts = [alert for name, found in looks.items() for alert in self._alerts(name, found)]
+        self._heard(alerts)
         self.looks |= looks
         seconds = self.config.window_h * 3600
         return {
@@ -97,6 +102,7 @@ class Judge:
     def recall(self, entry: Mapping[str, Any]) -> None:
         """Takes in an entry that `judge` gave before."""
         self._push(entry["counts"])
+        self._heard(entry["alerts"])
         for name, found in entry["looks"].items():
             if name not in self.actions:
                 continue  # a detector that the configuration no longer has
@@ -118,6 +124,34 @@ class Judge:
         )
         return State.QUIET if whole else State.NOT_EVALUATED
 
+    def _spans(self, counts: Counts) -> dict[str, Counts]:
+        hours = self.config.period_h
+        return {"the last window": counts, f"the last {hours:g} h": self._sum(hours)}
+
+    def _alerts(self, name: str, found: Look) -> list[dict[str, Any]]:
+        """What this look says that the one before it did not."""
+        before, told = self.looks.get(name, {}), list[tuple[str, str]]()
+        if found["active"] != bool(before.get("active")):
+            told.append(("raised" if found["active"] else "cleared", self.actions[name]))
+        # A detector that never could look has seen too little so far; the stream itself needs nothing.
+        could = before.get("state", State.QUIET if name == faults.STREAM else State.NOT_EVALUATED)
+        if found["state"] == State.NOT_EVALUATED:
+            if could != State.NOT_EVALUATED:
+                told.append(("not evaluated", UNKNOWN))
+        elif name in self.unknown:
+            told.append(("evaluated", ""))
+        return [
+            {"id": name, "event": event, "action": action, "reason": found["reason"]}
+            for event, action in told
+        ]
+
+    def _heard(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        for alert in alerts:
+            if alert["event"] == "not evaluated":
+                self.unknown.add(alert["id"])
+            elif alert["event"] == "evaluated":
+                self.unknown.discard(alert["id"])
+
     def _rules(self, window: int) -> dict[str, Look]:
         looks: dict[str, Look] = {}
         for rule in self.config.rules:
@@ -136,7 +170,7 @@ class Judge:
         found: dict[str, Look] = {}
         consecutive = 1
         if self.drift is not None and config.data_drift is not None:
-            found["data-drift"] = self.drift.judge(records)
+            found["data-drift"] = doubted(self.drift.judge(records), doubt(0, 0, "", period))
             consecutive = config.data_drift.consecutive
         if config.label_drift is not None:
             found["label-drift"] = label_drift(config.label_drift, period, reference, alpha)

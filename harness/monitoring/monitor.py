@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,13 +12,15 @@ from typing import Any, Final
 
 from harness.digests import digest_file, digest_value
 from harness.errors import HarnessError
+from harness.monitoring import faults as stream_faults
 from harness.monitoring.config import MonitorConfig, read_config
+from harness.monitoring.counts import count
 from harness.monitoring.journal import Journal, alerts_of, positions_of
-from harness.monitoring.judge import Judge
+from harness.monitoring.judge import UNKNOWN, Judge, iso
 from harness.monitoring.records import FAULTS_SHOWN, Faults, Record, parse
 from harness.monitoring.reference import read_reference
 from harness.monitoring.rules import State
-from harness.monitoring.stream import Position, Stream
+from harness.monitoring.stream import Stream, StreamError
 from harness.monitoring.webhooks import Webhooks
 from harness.monitoring.windows import REMEMBERED, Windows
 
@@ -51,8 +54,16 @@ class Monitor:
         """The last alerts raised and cleared."""
         self.first_start = ""
         """When the first window began."""
-        self._read: dict[str, list[int]] = {}
+        self._read: dict[str, list[Any]] = {}
         """File -> how far the log says it was read; each entry holds what changed."""
+        self._resumed: dict[str, Any] | None = None
+        """What of the log's last window is still to be read again."""
+        self._unplaced = 0
+        """Unplaced records that were counted in a window."""
+        self._gone = ""
+        """Why the stream could not be read; empty where it could."""
+        self._told = ""
+        """What the log says last of the stream's silence; empty where it is none."""
         self.webhooks = Webhooks(config, journal)
         self._begin({"window_h": config.window_h, "period_h": config.period_h},
                     {"config": config.digest(), "reference": _digest(reference)})  # fmt: skip
@@ -74,37 +85,92 @@ class Monitor:
     def advance(self) -> int:
         """Reads what is new, and judges the windows that are over; returns how many.
 
+        Where the stream fell silent, is gone, or is back, that is entered too.
+
         Raises:
-            HarnessError: the stream is missing, or was cut.
+            StreamError: the stream is missing, or was cut; what was judged before stays, and the next call
+                tries again.
             LedgerError: the folder cannot be written.
         """
-        judged = 0
-        for place, value in self.stream.lines(self.faults):
-            record = self._parse(value, place)
-            if record is None:
-                continue
-            self.windows.add(record, self.faults)
-            while (window := self.windows.over()) is not None:
-                self._close(window)
-                judged += 1
+        judged, self._gone = 0, ""
+        try:
+            self._refill()
+            for place, value in self.stream.lines(self.faults):
+                self._count_unplaced()
+                record = self._parse(value, place)
+                if record is None:
+                    continue
+                self.windows.add(record, self.faults)
+                while (window := self.windows.over()) is not None:
+                    self._close(window)
+                    judged += 1
+        except StreamError as error:
+            self._gone = str(error)
+            self._caught_up()
+            raise
+        self._caught_up()
         return judged
 
+    def silence(self) -> str:
+        """Why the stream says nothing of now: it is gone, or silent for too long; empty where it speaks."""
+        if self._gone:
+            return f"the stream is gone: {self._gone}"
+        limit, now = self.config.stream.stale_after_h, datetime.now(UTC).timestamp()
+        if limit is None:
+            return ""
+        last = statistics.median(self.windows.clock) if self.windows.clock else None
+        if last is None:
+            silent = now - datetime.fromisoformat(self.begun).timestamp() > limit * 3600
+            return "the stream is silent: it never had a record" if silent else ""
+        if now - last > limit * 3600:
+            return f"the stream is silent: its time is {iso(last)}, more than {limit:g} h ago"
+        if last - now > self.windows.ahead:
+            return f"the stream's time is {iso(last)}, far ahead of this machine's: silence would not be seen"
+        return ""
+
     def stale(self) -> bool:
-        """Whether the stream has been silent for too long."""
-        limit = self.config.stream.stale_after_h
-        if limit is None or not self.recent:
-            return False
-        silent = datetime.now(UTC) - datetime.fromisoformat(self.recent[-1]["end"])
-        return silent.total_seconds() > limit * 3600
+        """Whether the stream is gone, or has been silent for too long."""
+        return bool(self.silence())
+
+    def faulty(self) -> str:
+        """What is wrong with too many records of a window that is still open; empty where nothing is."""
+        for window, found in sorted(self.windows.faults.items()):
+            counts = count(self.windows.open.get(window, []))
+            counts.update(found)
+            if why := stream_faults.told(counts):
+                return f"{why}, in the window from {iso(window * self.windows.length)}, which is still open"
+        return ""
 
     def state(self) -> State:
         """ALERT if one is raised; else NOT EVALUATED if a detector or the stream is silent; else QUIET."""
         found = self.judge.state()
-        return State.NOT_EVALUATED if found is State.QUIET and self.stale() else found
+        unknown = found is State.QUIET and (self.stale() or self.faulty())
+        return State.NOT_EVALUATED if unknown else found
+
+    def _count_unplaced(self) -> None:
+        """Counts what could not be placed in the window in which the stream's time lies."""
+        if new := self.faults.unplaced - self._unplaced:
+            self.windows.fault("unplaced", new)
+            self._unplaced = self.faults.unplaced
+
+    def _caught_up(self) -> None:
+        """After the last line: enters that the stream fell silent or is back, once."""
+        self._count_unplaced()
+        why = self.silence()
+        if bool(why) == bool(self._told):
+            return
+        event, reason = ("not evaluated", why) if why else ("evaluated", "the stream is back")
+        alert = {"id": "silence", "event": event, "action": UNKNOWN if why else "", "reason": reason}
+        entry = self.journal.notice(why, alert)
+        self._told = why
+        self.history.extend(alerts_of(entry))
+        self.webhooks.expect(entry)
 
     def _close(self, window: int) -> None:
-        records = self.windows.open.get(window, [])
-        entry = self.judge.judge(window, records, self.windows.period(window))
+        # Whatever the order in which files were read: a resume may read them in another.
+        records = sorted(self.windows.open.get(window, []), key=_order)
+        period = sorted(self.windows.period(window), key=_order)
+        entry = self.judge.judge(window, records, period, self.windows.faults.get(window))
         keys = self.windows.close()
         entered = self.journal.enter({**entry, "faults": self.faults.take(), "resume": self._resume()}, keys)
         self._tell(entered)
@@ -139,7 +205,7 @@ class Monitor:
     def _resume(self) -> dict[str, Any]:
         """What a resume needs beside the log's counts: how far files were read, and from where again."""
         first = self.windows.first_places()
-        read = {name: [at.offset, at.line] for name, at in sorted(self.stream.positions.items())}
+        read = {name: [at.offset, at.line, at.time] for name, at in sorted(self.stream.positions.items())}
         moved = {name: at for name, at in read.items() if self._read.get(name) != at}
         self._read = read
         return {
@@ -163,42 +229,59 @@ class Monitor:
                 self._tell(entry)
                 self._read |= entry["resume"]["read"]
                 last = entry
+            elif entry["event"] == "stream":
+                self._told = entry["silent"]
+                self.history.extend(alerts_of(entry))
             self.webhooks.recall(entry)
         if begun is None:
-            self.journal.log.append("begun", **fixed)
+            begun = self.journal.log.append("begun", **fixed)
         elif any(begun[key] != value for key, value in fixed.items()):
             error = HarnessError(
                 f"{self.journal.root}: was begun with windows of {begun['window_h']:g} h and periods of "
                 f"{begun['period_h']:g} h; they cannot change. Name a new folder under `out`"
             )
             raise error
+        self.begun = begun["time"]
+        """When the monitor first ran, by this machine's clock."""
         if any(configured.get(key) != value for key, value in asked.items()):
             self.journal.log.append("configured", **asked)
         self.journal.complete()
         keys = self.journal.keys(last["seen"] if last else 0, REMEMBERED)
         self.windows.remember(keys)
         if last is not None:
-            self._refill(last["resume"])
+            self.windows.restore(last["resume"])
+            self._resumed = last["resume"]
 
-    def _refill(self, resume: dict[str, Any]) -> None:
-        """Reads again the records of open windows, and goes on after the last line that was read."""
-        self.windows.restore(resume)
+    def _refill(self) -> None:
+        """After a resume: reads again the records of open windows, and goes on after the last line read."""
+        if self._resumed is None:
+            return
         read = positions_of(self._read)
-        again = positions_of(resume["again"])
+        again = positions_of(self._resumed["again"])
         old = Stream(self.stream.path)
+        if missing := again.keys() - {path.name for path in old.files()}:
+            raise StreamError(
+                f"{self.stream.path}: {', '.join(sorted(missing))}: gone, with records of windows that are "
+                "not yet judged; put it back until their period is over"
+            )
         old.positions = again
         unheard = Faults()  # these faults are in the log already
         for place, value in old.lines(unheard, until={name: read[name].offset for name in again}):
             record = self._parse(value, place, unheard)
             if record is not None:
                 self.windows.refill(record)
-        self.stream.positions = {name: Position(at.offset, at.line) for name, at in read.items()}
+        self.stream.positions = read
+        self._resumed = None
 
     def _parse(self, value: Any, place: Any, faults: Faults | None = None) -> Record | None:
         return parse(
             value, place, self.faults if faults is None else faults,
             self.judge.reference.dimensions, self.config.stream.ignore,
         )  # fmt: skip
+
+
+def _order(record: Record) -> tuple[float, str, int]:
+    return record.time, record.place.file, record.place.offset
 
 
 def _digest(path: Path) -> str:

@@ -36,6 +36,7 @@ def _families(monitor: Monitor) -> Iterator[str]:
         [({"id": name}, float(looks.get(name, {}).get("state", "NOT EVALUATED") != "NOT EVALUATED"))
          for name in judge.actions],
     )  # fmt: skip
+    yield _family("silent", "gauge", "1 while the stream is silent or gone.", [({}, float(monitor.stale()))])
     for key, help_text in (
         ("value", "Rate that a rule looks at."),
         ("bound", "Bound of that rate on which its alarm is decided."),

@@ -34,6 +34,8 @@ def write_outputs(monitor: Monitor) -> tuple[list[Path], str]:
         "state": str(monitor.state()),
         "until": recent[-1]["end"] if recent else None,
         "stale": monitor.stale(),
+        "silence": monitor.silence(),
+        "stream": monitor.faulty(),
         "alerts": [
             {
                 "id": name,

@@ -52,7 +52,8 @@ def page_model(monitor: Monitor) -> dict[str, Any]:
         "detectors": detectors,
         "active": [item for item in detectors if item["state"] == "ALERT"],
         "open": [item for item in detectors if item["state"] == "NOT EVALUATED"],
-        "stale": monitor.stale(),
+        "silence": monitor.silence(),
+        "faulty": monitor.faulty(),
         "windows": monitor.totals["windows"],
         "reports": monitor.totals["reports"],
         "readings": monitor.totals["readings"],
@@ -243,7 +244,7 @@ def _raised(recent: list[dict[str, Any]]) -> dict[str, list[tuple[float, float]]
         for alert in entry["alerts"]:
             if alert["event"] == "raised":
                 begun[alert["id"]] = _end(entry)
-            else:  # raised before what is shown, where it was not seen
+            elif alert["event"] == "cleared":  # raised before what is shown, where it was not seen
                 start = begun.pop(alert["id"], _end(recent[0]))
                 spans.setdefault(alert["id"], []).append((start, _end(entry)))
     for name, start in begun.items():

@@ -26,6 +26,10 @@ _NAMES: Final = {str(finding): finding for finding in FINDINGS}
 _FIELD_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 FAULTS_SHOWN: Final = 3
 """Places that are kept of each kind of fault."""
+NOT_JSON, NO_RECORD, NO_STUDY = "not JSON", "not a record", "no usable study_id"
+NO_TIME, NO_KIND = "no usable time (ISO 8601 with a zone)", "unknown kind"
+UNPLACED: Final = frozenset({NOT_JSON, NO_RECORD, NO_STUDY, NO_TIME, NO_KIND})
+"""Faults that leave a whole record out: of which study, when, or what it was is not known."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,8 @@ class Record:
     queue_depth: float | None = None
     gpu_use: float | None = None
     embedding: NDArray[np.float64] | None = None
+    content: bytes = b""
+    """8 bytes of SHA-256 over what is judged, but the embedding: tells a repeat from a contradiction."""
 
     @property
     def unconfirmed(self) -> int:
@@ -84,10 +90,13 @@ class Faults:
 
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, list[str]] = field(default_factory=dict)
+    unplaced: int = 0
+    """Records left out whole; `take` leaves it as it is."""
 
     def add(self, kind: str, place: Place) -> None:
         """Counts one."""
         self.counts[kind] += 1
+        self.unplaced += kind in UNPLACED
         shown = self.places.setdefault(kind, [])
         if len(shown) < FAULTS_SHOWN:
             shown.append(str(place))
@@ -106,8 +115,9 @@ def parse(
 ) -> Record | None:
     """A record from the plain values of one line; None, and counted, where it cannot be placed in time.
 
-    A field that is wrong or missing is counted and left out, and the rest of the record is used.
-    Messages name fields, never their contents.
+    A field that is wrong or missing is counted and left out, and the rest of the record is used; but a
+    latency that is none counts as a report that never came, and an answer to `rejected` that is none as a
+    rejection. Messages name fields, never their contents.
 
     Args:
         value: what the line holds.
@@ -128,7 +138,7 @@ def parse(
         key=hashlib.sha256(f"{kind}\0{study}".encode()).digest()[:8], time=time, place=place, reading=reading
     )
 
-    def read(name: str, convert: Any, needed: bool = True) -> Any:
+    def read(name: str, convert: Any, needed: bool = True, otherwise: Any = None) -> Any:
         if value.get(name) is None:
             if needed:
                 faults.add(f"{name} missing", place)
@@ -137,24 +147,34 @@ def parse(
             return convert(value[name])
         except (TypeError, ValueError, OverflowError) as error:
             faults.add(f"{name} {error if isinstance(error, UnusableError) else 'not usable'}", place)
-            return None
+            return otherwise
 
     if reading:
         record.findings = read("findings", findings_of)
         record.reference = read("reference", findings_of)
+        record.content = _content(record)
         return record
     if "latency_s" in value and value["latency_s"] is None:
         record.latency_s = math.inf  # no report came
     else:
-        record.latency_s = read("latency_s", amount)
+        record.latency_s = read("latency_s", amount, otherwise=math.inf)
     failed = record.latency_s == math.inf
     record.findings = read("findings", findings_of, needed=not failed)
     record.detected = read("detected", findings_of, needed=False)
-    record.rejected = read("rejected", flag, needed=False)
+    record.rejected = read("rejected", flag, needed=False, otherwise=True)
     record.queue_depth = read("queue_depth", amount, needed=False)
     record.gpu_use = read("gpu_use", _share, needed=False)
     record.embedding = read("embedding", lambda vector: _vector(vector, dimensions), needed=False)
+    record.content = _content(record)
     return record
+
+
+def _content(record: Record) -> bytes:
+    named = [
+        None if found is None else sorted(found)
+        for found in (record.findings, record.detected, record.reference)
+    ]
+    return hashlib.sha256(repr((record.latency_s, record.rejected, *named)).encode()).digest()[:8]
 
 
 def header(
@@ -170,18 +190,18 @@ def header(
         bare_kinds: kinds that are of no study, whose study is "".
     """
     if not isinstance(value, Mapping):
-        faults.add("not a record", place)
+        faults.add(NO_RECORD, place)
         return None
     kind, study, time = value.get("kind", kinds[0]), value.get("study_id"), moment(value.get("time"))
     bare = isinstance(kind, str) and kind in bare_kinds
     if not bare and (not isinstance(study, str | int) or isinstance(study, bool) or study == ""):
-        faults.add("no usable study_id", place)
+        faults.add(NO_STUDY, place)
         return None
     if time is None:
-        faults.add("no usable time (ISO 8601 with a zone)", place)
+        faults.add(NO_TIME, place)
         return None
     if not isinstance(kind, str) or kind not in kinds:
-        faults.add("unknown kind", place)
+        faults.add(NO_KIND, place)
         return None
     return kind, "" if bare else str(study), time
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from harness.inference import proportion_interval
+from harness.inference import Interval, proportion_interval
 from harness.monitoring.config import Rule
 from harness.monitoring.counts import Counts
 
 KEPT_CONFIDENCE: Final = 0.95
 """Of the bound that shows a limit kept, and so ends an alarm."""
-LACKING: Final = 0.05
-"""Where a larger share of records lacks the field, the rate of the others says nothing."""
+LACKING: Final = 0.01
+"""Where a larger share of records lacks the field or cannot be used, the others say nothing."""
 
 
 class State(StrEnum):
@@ -24,6 +24,41 @@ class State(StrEnum):
     ALERT = "ALERT"
     QUIET = "QUIET"
     NOT_EVALUATED = "NOT EVALUATED"
+
+
+def too_many(lacking: int, records: int) -> bool:
+    """Whether so many unusable ones of so many records leave too much open; a single one never does."""
+    return lacking > max(1.0, LACKING * records)
+
+
+def unusable(counts: Counts) -> int:
+    """Records of which nothing was counted: not placed, or against an earlier one of the same study."""
+    return counts.get("unplaced", 0) + counts.get("contradicted", 0)
+
+
+def doubt(lacking: int, due: int, what: str, counts: Counts) -> str:
+    """Why records that are not known leave too much open; empty where they do not.
+
+    Args:
+        lacking: records that lack a field.
+        due: records that should have it.
+        what: the field.
+        counts: of the span: unusable records are in it.
+    """
+    if too_many(lacking, due):
+        return f"{lacking:,} of {due:,} records lack {what}: has the stream's schema changed?"
+    lost = unusable(counts)
+    records = counts.get("reports", 0) + counts.get("readings", 0) + lost
+    if too_many(lost, records):
+        return f"{lost:,} of {records:,} records could not be placed, or contradict an earlier one"
+    return ""
+
+
+def doubted(told: dict[str, Any], why: str) -> dict[str, Any]:
+    """A look that is QUIET only by what is not known is NOT EVALUATED; an alert stays one."""
+    if why and told["state"] == State.QUIET:
+        return {**told, "state": str(State.NOT_EVALUATED), "reason": why}
+    return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +72,8 @@ class Trials:
     """All that should have been counted, those that lack a field among them."""
     what: str = ""
     """The field that they lack."""
+    lost: int = 0
+    """Trials that are not known, at most: each may be a bad one."""
 
 
 def trials(rule: Rule, counts: Counts) -> Trials:
@@ -45,23 +82,26 @@ def trials(rule: Rule, counts: Counts) -> Trials:
     def get(key: str) -> int:
         return counts.get(key, 0)
 
-    untimed = get("reports") - get("timed")
+    untimed, gone = get("reports") - get("timed"), unusable(counts)
     match rule.measure:
         case "latency":
-            return Trials(get(f"slow:{rule.id}"), get("timed"), untimed, get("reports"), "latency_s")
+            bad = get(f"slow:{rule.id}")
+            return Trials(bad, get("timed"), untimed, get("reports"), "latency_s", untimed + gone)
         case "failure_rate":
-            return Trials(get("failed"), get("timed"), untimed, get("reports"), "latency_s")
+            return Trials(get("failed"), get("timed"), untimed, get("reports"), "latency_s", untimed + gone)
         case "hallucination_rate":
-            due = get("reports") - get("failed")
-            lacking = max(0, due - get("checked"))
-            return Trials(get("unconfirmed"), get("claims"), lacking, due, "findings or detected")
+            due, lacking = get("reports") - get("failed"), get("unchecked")
+            each = max(1, math.ceil(get("claims") / get("checked"))) if get("checked") else 1
+            lost = each * (lacking + gone)
+            return Trials(get("unconfirmed"), get("claims"), lacking, due, "findings or detected", lost)
         case "rejection_rate":
-            return Trials(get("rejected"), get("reviewed"))
+            return Trials(get("rejected"), get("reviewed"), lost=gone)
     misses, positives = get("critical misses"), get("critical positives")
     if rule.value != "pooled":
         misses = get(f"fn:{rule.value}")
         positives = misses + get(f"tp:{rule.value}")
-    return Trials(misses, positives, get("unread"), get("readings"), "findings or reference")
+    unread, readings = get("unread"), get("readings")
+    return Trials(misses, positives, unread, readings, "findings or reference", unread + gone)
 
 
 def look(
@@ -72,6 +112,8 @@ def look(
     The alarm is raised when the one-sided Clopper-Pearson bound at 1 - alpha, on all trials of the span,
     lies beyond the limit. It ends when the trials since it was last so show the limit kept: their
     95 % bound lies on the good side. Between the two it neither flickers nor needs a second limit.
+    What is lacking counts as bad where a limit is to be shown kept; where it would raise the alarm if it
+    were, or is more than a small share, the look is NOT EVALUATED.
 
     Args:
         rule: what is looked at.
@@ -84,26 +126,31 @@ def look(
     seen, new = trials(rule, span), trials(rule, fresh)
     limit, active = rule.bad_share, bool(before.get("active"))
     sensitivity = rule.measure == "critical_sensitivity"
-    found = proportion_interval(
-        seen.bad / design_effect, seen.n / design_effect, 1 - alpha, "clopper-pearson", "lower"
-    )
+
+    def lower(bad: int, n: int) -> Interval:
+        return proportion_interval(
+            bad / design_effect, n / design_effect, 1 - alpha, "clopper-pearson", "lower"
+        )
+
+    found = lower(seen.bad, seen.n)
     breach = found.low > limit  # NaN is not
     calm = [0, 0]
     if active and not breach:
-        calm = [before["calm"][0] + new.bad, before["calm"][1] + new.n]
+        calm = [before["calm"][0] + new.bad + new.lost, before["calm"][1] + new.n + new.lost]
         kept = _kept(calm[0], calm[1], limit, design_effect)
     else:
-        kept = _kept(seen.bad, seen.n, limit, design_effect)
+        kept = _kept(seen.bad + seen.lost, seen.n + seen.lost, limit, design_effect)
     reachable = seen.n > 0 and seen.n / design_effect * math.log(limit) < math.log(alpha)
     state, reason = State.QUIET, "not shown to be beyond its limit" if not kept else "shown to keep its limit"
     if breach:
         side, end, edge = ("upper", 1 - found.low, 1 - limit) if sensitivity else ("lower", found.low, limit)
         relation = "below" if sensitivity else "above"
         state, reason = State.ALERT, f"{side} {1 - alpha:.4%} bound {end:.2%} is {relation} {100 * edge:.3g}%"
-    elif seen.lacking > LACKING * seen.records:
+    elif why := doubt(seen.lacking, seen.records, seen.what, span):
+        state, reason = State.NOT_EVALUATED, why
+    elif seen.lost and lower(seen.bad + seen.lost, seen.n + seen.lost).low > limit:
         state = State.NOT_EVALUATED
-        share = f"{seen.lacking:,} of {seen.records:,} records"
-        reason = f"{share} lack {seen.what}: has the stream's schema changed?"
+        reason = f"beyond its limit if what is lacking ({seen.lost:,} of {seen.n + seen.lost:,}) is bad"
     elif not reachable:
         state = State.NOT_EVALUATED
         reason = f"{seen.n:,} trials are too few: not even all bad would raise it" if seen.n else "no trials"

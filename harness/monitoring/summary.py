@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.monitoring.config import Rule
+from harness.monitoring.faults import STREAM
+from harness.monitoring.rules import LACKING
 
 if TYPE_CHECKING:
     from harness.monitoring.judge import Judge
@@ -19,9 +21,10 @@ MEANING: Final = {
     "data-drift": "Embeddings against the reference (MMD)",
     "label-drift": "Findings that reports claim, against the reference",
     "detection-rates": "Findings that reports claim, against 30 days of radiologists",
-    "concept-": "F1 over the last days of readings, against the reference",
+    "concept-": "F1 and sensitivity over the last days of readings, against the reference",
     "cusum-claimed": "Sudden rise of reports that claim it (CUSUM)",
     "cusum-missed": "Sudden rise of readings whose report missed it (CUSUM)",
+    "stream": "Records that are late, lost or contradict others",
 }
 
 
@@ -42,7 +45,9 @@ def value_of(name: str, found: Mapping[str, Any], rules: Mapping[str, Rule]) -> 
     if "score" in found:
         return f"score {found['score']:,}"
     if "f1" in found:
-        return "–" if found["f1"] is None else f"F1 {found['f1']:.3f} ({found['positives']:,} positive)"
+        if found["f1"] is None:
+            return "–"
+        return f"F1 {found['f1']:.3f}, sens. {shown(found['sensitivity'])} ({found['positives']:,} positive)"
     if "mmd" in found:
         return f"MMD² {found['mmd']:.4f}"
     if "psi" in found:
@@ -61,8 +66,10 @@ def limit_of(name: str, found: Mapping[str, Any], rules: Mapping[str, Rule], jud
         design = judge.charts[name].design
         return f"{design.limit:,}" if design else "–"
     if "reference_f1" in found and judge.config.concept_drift is not None:
-        reference = found["reference_f1"]
-        return "–" if reference is None else f"{reference:.3f} − {judge.config.concept_drift.drop:g}"
+        f1, sensitivity, drop = (
+            found["reference_f1"], found["reference_sensitivity"], judge.config.concept_drift.drop
+        )  # fmt: skip
+        return "–" if f1 is None else f"{f1:.3f}, {shown(sensitivity)}: − {drop:g}"
     if "threshold" in found:
         return f"{found['threshold']:.4f}"
     if name == "label-drift" and judge.config.label_drift is not None:
@@ -75,6 +82,8 @@ def limit_of(name: str, found: Mapping[str, Any], rules: Mapping[str, Rule], jud
 def alarm_at(name: str, rules: Mapping[str, Rule], judge: Judge) -> str:
     """When it raises its alarm, and how often it would for nothing."""
     config = judge.config
+    if name == STREAM:
+        return f"never; NOT EVALUATED above {LACKING:.0%} of a window or period"
     if name in rules:
         every = judge.every_h(rules[name])
         return f"{1 - config.alpha(every):.4%} bound beyond the limit, looked at each {every:g} h"

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data_files import data_path
 from harness.inference.cusum import average_run_length
 from harness.monitoring.concept_drift import Chart, concept_drift, f1_interval
-from harness.monitoring.config import ConceptDriftPart, CusumPart
+from harness.monitoring.config import ConceptDriftPart, CusumPart, read_config
 from harness.monitoring.records import Faults, Place, parse
 from harness.report import Finding
 from production import reading, report
@@ -55,10 +56,54 @@ def judged(week, reference=(900, 50, 50), alpha=1e-3):
         ((8, 1, 2), "QUIET"),  # as far down, by chance
         ((880, 80, 60), "QUIET"),  # down for sure, by less than 5 points
         ((0, 0, 0), "NOT EVALUATED"),
+        ((0, 0, 2), "NOT EVALUATED"),  # both missed, and still nothing could be shown
+        ((2, 0, 0), "NOT EVALUATED"),
+        ((0, 0, 9), "ALERT"),
     ],
 )
 def test_a_drop_must_be_large_and_real(week, state):
     assert judged(week)["state"] == state
+
+
+def test_a_fall_of_recall_alone_is_seen_though_f1_falls_by_half_as_much():
+    found = judged((1380, 60, 120), reference=(4900, 200, 100))
+    assert found["drop"] < PART.drop < found["sensitivity_drop"]
+    assert found["state"] == "ALERT"
+    assert found["reason"] == "sensitivity fell by more than 0.05"
+
+
+def test_six_points_of_recall_are_seen_within_two_weeks_at_a_thousand_studies_a_day():
+    """As the README states: half are read, every sixth has the finding; looked at once a day."""
+    config = read_config(data_path("suites") / "monitoring" / "production.yaml")
+    alpha = config.alpha(config.period_h) / len(config.concept_drift.findings)
+    rng, days = np.random.default_rng(11), []
+
+    def day(sensitivity):
+        positive = rng.binomial(500, 1 / 6)
+        found = rng.binomial(positive, sensitivity)
+        return np.array([found, rng.binomial(500 - positive, 0.01), positive - found])
+
+    for _ in range(20):
+        reference = counts(*map(int, sum(day(0.98) for _ in range(30))))
+        week = [day(0.98) for _ in range(7)]
+        days.append(0)
+        while days[-1] < 30:
+            days[-1] += 1
+            week = [*week[1:], day(0.92)]
+            now = counts(*map(int, sum(week)))
+            found = concept_drift(config.concept_drift, FINDING, now, reference, alpha, 1.0)
+            if found["state"] == "ALERT":
+                break
+    assert sorted(days)[17] <= 14
+
+
+def test_readings_that_lack_a_field_leave_concept_drift_open():
+    week = counts(900, 50, 50) | {"readings": 5000, "unread": 60}
+    reference = counts(900, 50, 50)
+    assert concept_drift(PART, FINDING, week, reference, 1e-3, 1.0)["state"] == "NOT EVALUATED"
+    assert concept_drift(PART, FINDING, week | {"unread": 40}, reference, 1e-3, 1.0)["state"] == "QUIET"
+    fallen = counts(700, 100, 250) | {"readings": 5000, "unread": 60}
+    assert concept_drift(PART, FINDING, fallen, reference, 1e-3, 1.0)["state"] == "ALERT"
 
 
 def test_false_alarms_are_below_what_is_stated():
@@ -115,6 +160,21 @@ def test_missed_findings_are_trials_only_where_they_are_there():
         report("d", 0, findings=["Fracture"]),
     ]
     assert chart.events(records(values)) == [True, False]
+
+
+def test_trials_that_are_not_known_leave_a_chart_open():
+    claimed = Chart(CHART, REFERENCE, hours=480, share=0.05, patience=24)
+    part = CusumPart(finding=FINDING, of="missed", points=0.06, action="x")
+    missed = Chart(part, counts(380, 0, 20), hours=480, share=0.05, patience=24)
+    whole = [report(n, 0, findings=["No Finding"]) for n in range(40)]
+    whole += [reading(n, 0, ["Fracture"], ["Fracture"]) for n in range(40)]
+    for chart in (claimed, missed):
+        assert chart.look(records(whole), {})["state"] == "QUIET"
+    broken = [value | {"findings": ["?"]} if value["study_id"] < 3 else value for value in whole]
+    for chart in (claimed, missed):
+        found = chart.look(records(broken), {})
+        assert found["state"] == "NOT EVALUATED"
+        assert "3 of 40 records lack findings" in found["reason"]
 
 
 def test_silence_is_not_evaluated_after_a_while():

@@ -58,6 +58,20 @@ def test_too_few_usable_embeddings_are_not_evaluated(drift):
     assert "40 usable embeddings of 60 reports; 50 are needed" in found["reason"]
 
 
+def test_broken_embeddings_leave_drift_open_and_hide_none(drift):
+    rng = np.random.default_rng(8)
+    for shift, state in ((0.0, "NOT EVALUATED"), (3.0, "ALERT")):
+        some = records(rng.normal(size=(100, 5)) + shift)
+        for record in some[::2]:
+            record.embedding = None
+        found = drift.judge(some)
+        assert found["state"] == state
+    assert drift.judge(records(rng.normal(size=(100, 5))))["state"] == "QUIET"
+    some = records(rng.normal(size=(100, 5)))
+    some[3].embedding = some[4].embedding = None
+    assert drift.judge(some)["reason"].startswith("embeddings are broken: 2 of 100 records lack")
+
+
 def test_a_reference_too_small_for_null_windows_is_not_evaluated():
     drift = DataDrift(np.random.default_rng(5).normal(size=(120, 5)), PART, 0.01, 1)
     found = drift.judge(records(np.zeros((60, 5))))

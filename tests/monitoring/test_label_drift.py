@@ -77,6 +77,19 @@ def test_detection_rates_need_an_interval_beyond_the_margin():
         assert found["findings"]["Edema"][4:] == [interval.low, interval.high]
 
 
+def test_lacking_findings_leave_both_open_and_hide_no_shift():
+    part, month = DetectionPart(findings=("Edema",)), {"readings": 1000, "tp:Edema": 90, "fn:Edema": 10}
+    whole, shifted = period(300, Edema=45), period(300, Edema=120)
+    for now, state in ((whole, "QUIET"), (shifted, "ALERT")):
+        lacking = now | {"reports": 310, "unwritten": 10}
+        expected = "NOT EVALUATED" if state == "QUIET" else state
+        for found, wanted in ((now, state), (lacking, expected), (now | {"unplaced": 10}, expected)):
+            assert label_drift(LabelDriftPart(), found, period(3000, Edema=450), ALPHA)["state"] == wanted
+            assert detection_rates(part, found, month, ALPHA)["state"] == wanted
+    unread = detection_rates(part, whole, month | {"readings": 1020, "unread": 20}, ALPHA)
+    assert unread["state"] == "NOT EVALUATED"
+
+
 def test_detection_rates_without_readings_are_not_evaluated():
     found = detection_rates(DetectionPart(), period(300), {"readings": 25, "unread": 10}, ALPHA)
     assert found["state"] == "NOT EVALUATED"

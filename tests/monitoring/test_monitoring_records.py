@@ -66,10 +66,6 @@ def test_what_cannot_be_placed_is_counted_and_left_out(change, fault):
         ({"findings": "Pneumothorax"}, "findings is no list of findings", "findings"),
         ({"findings": None}, "findings missing", "findings"),
         ({"detected": [3]}, "detected holds a name that is none of the 14", "detected"),
-        ({"latency_s": -1}, "latency_s is no number, 0 or more", "latency_s"),
-        ({"latency_s": math.nan}, "latency_s is no number, 0 or more", "latency_s"),
-        ({"latency_s": "5"}, "latency_s is no number, 0 or more", "latency_s"),
-        ({"rejected": "no"}, "rejected is not true or false", "rejected"),
         ({"gpu_use": 55}, "gpu_use is no share from 0 to 1", "gpu_use"),
     ],
 )
@@ -78,6 +74,20 @@ def test_a_field_that_is_wrong_is_counted_and_the_rest_is_used(change, fault, fi
     assert list(faults.counts) == [fault]
     assert getattr(record, field) is None
     assert record.time > 0
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, "5", "timeout", [5.0]])
+def test_a_latency_that_is_none_is_counted_and_taken_for_a_report_that_never_came(value):
+    record, faults = parsed(report("s", 0, latency_s=value))
+    assert list(faults.counts) == ["latency_s is no number, 0 or more"]
+    assert record.latency_s == math.inf
+
+
+@pytest.mark.parametrize("value", ["no", 0, "false"])
+def test_an_answer_to_rejected_that_is_none_is_counted_and_taken_for_a_rejection(value):
+    record, faults = parsed(report("s", 0, rejected=value))
+    assert list(faults.counts) == ["rejected is not true or false"]
+    assert record.rejected is True
 
 
 def test_schema_drift_is_counted_by_name_unless_the_name_is_no_name():

@@ -25,7 +25,9 @@ def records(values):
 
 
 def claims(bad, n, lacking=0):
-    return {"unconfirmed": bad, "claims": n, "checked": 100, "reports": 100 + lacking}
+    return {
+        "unconfirmed": bad, "claims": n, "checked": 100, "reports": 100 + lacking, "unchecked": lacking
+    }  # fmt: skip
 
 
 def looked(rule, counts, before=None, alpha=1e-3):
@@ -72,6 +74,52 @@ def test_an_empty_window_and_lacking_fields_are_not_evaluated():
     found = looked(CLAIMS, claims(1, 100, lacking=30))
     assert found["state"] == "NOT EVALUATED"
     assert "schema" in found["reason"]
+
+
+FAILURES = Rule(id="f", measure="failure_rate", above=0.02, over_h=24, action="page")
+
+
+def timed(failed, timed, lacking=0, **other):
+    return {"failed": failed, "timed": timed, "reports": timed + lacking} | other
+
+
+def test_an_allowance_is_not_wider_than_the_limit_it_guards():
+    """4.8 % of reports failed, and left their fields out."""
+    found = looked(FAILURES, timed(0, 548, lacking=28))
+    assert found["state"] == "NOT EVALUATED"
+    assert not found["kept"]
+    assert "28 of 576 records lack latency_s" in found["reason"]
+
+
+def test_what_is_lacking_counts_as_bad_where_a_limit_is_to_be_shown_kept():
+    assert looked(FAILURES, timed(0, 300))["kept"]
+    few = looked(FAILURES, timed(0, 300, lacking=2))
+    assert (few["state"], few["kept"]) == ("QUIET", False)
+    assert looked(FAILURES, timed(0, 500, lacking=2))["kept"]
+
+
+def test_what_would_be_a_breach_if_the_lacking_were_bad_is_not_evaluated():
+    p50 = Rule(id="p", measure="latency", quantile=0.5, above=30, over_h=1, action="x")
+    counts = {"slow:p": 530, "timed": 995, "reports": 1000}
+    assert looked(p50, counts, alpha=0.01)["state"] == "QUIET"
+    found = looked(p50, counts, alpha=0.02)
+    assert found["state"] == "NOT EVALUATED"
+    assert "if what is lacking (5 of 1,000) is bad" in found["reason"]
+
+
+@pytest.mark.parametrize("key", ["unplaced", "contradicted"])
+def test_records_of_which_nothing_counts_are_in_every_rules_denominator(key):
+    for rule, counts in (
+        (FAILURES, timed(0, 1000)),
+        (CLAIMS, claims(0, 1000) | {"checked": 1000, "reports": 1000}),
+        (Rule(id="r", measure="rejection_rate", above=0.1, over_h=1, action="x"),
+         {"reviewed": 1000, "reports": 1000}),
+        (MISSES, {"critical positives": 1000, "readings": 1000}),
+    ):  # fmt: skip
+        assert looked(rule, counts)["state"] == "QUIET"
+        found = looked(rule, counts | {key: 12})
+        assert found["state"] == "NOT EVALUATED"
+        assert "12 of 1,012 records could not be placed" in found["reason"]
 
 
 def test_lacking_fields_never_hide_a_breach():

@@ -47,6 +47,7 @@ def test_metrics_are_openmetrics_by_prometheus_own_parser(monitor):
     assert alerts["p99"].value == 1
     assert alerts["p99"].labels["action"] == 'say "scale <up>"\\ now'
     assert alerts["claims"].value == 0
+    assert families["harness_monitor_silent"].samples[0].value == 0
     assert families["harness_monitor_windows"].type == "counter"
     assert families["harness_monitor_windows"].samples[0].value == monitor.totals["windows"]
     assert families["harness_monitor_stream_faults"].samples[0].labels == {"kind": "not JSON"}
@@ -163,6 +164,20 @@ def test_alerts_are_posted_once_and_again_where_the_receiver_failed(tmp_path, re
     assert receiver.bodies[1]["id"] == "p99"
     assert receiver.bodies[1]["event"] == "raised"
     assert receiver.bodies[1]["action"] == "scale up"
+
+
+def test_what_cannot_be_evaluated_and_silence_are_posted_too(tmp_path, receiver):
+    receiver.answer = 200
+    url = f"http://127.0.0.1:{receiver.server_port}/alerts"
+    records = steady(12) + steady(12, prefix="t", seed=2, first=12, embedding=None)
+    live = {"path": "production", "lateness_min": 10}
+    path = folder(tmp_path, records, {"webhooks": [{"url": url}], "stream": live})
+    for _ in range(2):
+        with Monitor.opened(path) as monitor:
+            monitor.advance()
+            monitor.webhooks.post()
+    posted = [(body["id"], body["event"]) for body in receiver.bodies]
+    assert posted == [("data-drift", "not evaluated"), ("silence", "not evaluated")]
 
 
 def test_an_unreachable_webhook_stops_nothing(tmp_path):

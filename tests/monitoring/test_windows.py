@@ -9,10 +9,9 @@ def make():
     return Windows(length=10, per_period=3, lateness=2, ahead=50)
 
 
-def record(number, time, file="a"):
-    return Record(
-        key=number.to_bytes(8, "big"), time=time, place=Place(file, number, number + 1), reading=False
-    )
+def record(number, time, file="a", content=b"-" * 8):
+    place = Place(file, number, number + 1)
+    return Record(number.to_bytes(8, "big"), time, place, reading=False, content=content)
 
 
 def run(times, keys=None):
@@ -65,6 +64,43 @@ def test_duplicates_are_left_out_within_and_after_their_period():
     _, faults, judged = run(times, keys)
     assert faults.counts["duplicate"] == 2
     assert judged[0] == (30, [301, 302, 303, 304, 305])
+
+
+def test_faults_are_counted_in_the_window_of_the_streams_time():
+    windows, faults = make(), Faults()
+    windows.fault("unplaced")
+    for number, time in enumerate([301, 302, 303, 304, 305, 9000]):
+        windows.add(record(number, time), faults)
+    assert windows.faults == {30: {"unplaced": 1, "ahead": 1}}
+    for number, time in enumerate([312, 313, 314, 315, 301]):
+        windows.add(record(10 + number, time), faults)
+        if windows.over() is not None:
+            windows.close()
+    windows.fault("unplaced", 3)
+    assert windows.faults == {31: {"late": 1, "unplaced": 3}}
+    again = make()
+    again.restore(windows.state())
+    assert again.faults == windows.faults
+
+
+def test_what_says_otherwise_than_an_earlier_record_is_a_contradiction_even_after_its_period():
+    windows, faults = make(), Faults()
+    for number, time in enumerate([301, 302, 303, 304, 305]):
+        windows.add(record(number, time), faults)
+    windows.add(record(0, 306), faults)
+    assert not windows.faults
+    windows.add(record(0, 306, content=b"rejected"), faults)
+    assert windows.faults == {30: {"contradicted": 1}}
+    for number, time in enumerate([345, 346, 347]):
+        windows.add(record(10 + number, time), faults)
+    while windows.over() is not None:
+        windows.close()
+    assert windows.seen
+    windows.add(record(1, 348, content=b"rejected"), faults)
+    windows.add(record(2, 348), faults)
+    assert windows.faults == {34: {"contradicted": 1}}
+    assert faults.counts["says otherwise than an earlier record of its study"] == 2
+    assert faults.counts["duplicate"] == 2
 
 
 times = st.lists(
