@@ -154,8 +154,8 @@ class Chart:
             counts: of the window, faults of the stream among them; without them those of `records`.
         """
         if self.design is None:
-            told = {"score": 0, "active": False, "trials": 0, "events": 0, "idle": 0, "limit": None}
-            return {**told, "state": str(State.NOT_EVALUATED), "reason": self.reason}
+            blank = {"score": 0, "active": False, "trials": 0, "events": 0, "idle": 0, "limit": None}
+            return {**blank, "state": str(State.NOT_EVALUATED), "reason": self.reason}
         start, events = int(before.get("score", 0)), self.events(records)
         path = self.design.scores(events, start)
         score = path[-1] if path else start
