@@ -155,8 +155,11 @@ class Positives:
 
     def of(self, finding: Finding) -> Positives:
         """Those of one finding."""
-        rows = np.array([item is finding for item in self.finding], dtype=bool)
-        kept = tuple(item for item in self.finding if item is finding)
+        return self.select(np.array([item is finding for item in self.finding], dtype=bool))
+
+    def select(self, rows: NDArray[np.bool_]) -> Positives:
+        """Only these rows."""
+        kept = tuple(item for item, keep in zip(self.finding, rows, strict=True) if keep)
         return Positives(
             self.study[rows], self.patient[rows], kept, self.challenger[rows], self.current[rows]
         )
@@ -239,7 +242,7 @@ def inverted_p_value(interval: OneBound, estimate: float) -> float:
         found: Interval = interval(confidence=1 - 10**log_alpha)
         return found.low > 0 or found.high < 0
 
-    low, high = -12.0, -1e-6
+    low, high = -12.0, -1e-4  # nearer to 1 an interval is too narrow to be found
     if not excludes(high):
         return 1.0
     for _ in range(36):

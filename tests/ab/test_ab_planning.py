@@ -40,7 +40,7 @@ def test_of_one_reader_and_a_study_a_patient_it_is_the_paired_t_test():
 
 
 def test_paired_sensitivity_is_planned_exactly():
-    found = plan(changed(LONE, endpoints__critical_sensitivity__expected_gain=0.02))
+    found = plan(changed(LONE, planned_studies=1000, endpoints__critical_sensitivity__expected_gain=0.02))
     pairs = 300  # 0.3 a study
     exact = power_non_inferiority(0.03, 0.01, pairs, 0.05, 0.025)
     assert need(found, "critical_sensitivity", "not worse").power == pytest.approx(exact)
