@@ -189,8 +189,8 @@ def positives(ratings: Ratings) -> Positives:
     )  # fmt: skip
 
 
-def sensitivity_effect(found: Positives, paired: bool) -> Effect:
-    """The effect on the pooled sensitivity, by patient; p by inversion of the interval."""
+def sensitivity_effect(found: Positives, paired: bool, tested: bool = True) -> Effect:
+    """The effect on the pooled sensitivity, by patient; p, if asked for, by inversion of the interval."""
     both = np.isfinite(found.challenger) & np.isfinite(found.current)
     counts = [_by_patient(found, arm, both if paired else np.isfinite(arm))
               for arm in (found.challenger, found.current)]  # fmt: skip
@@ -223,7 +223,7 @@ def sensitivity_effect(found: Positives, paired: bool) -> Effect:
         current=current,
         challenger=challenger,
         difference=difference,
-        p_value=math.nan if reason else inverted_p_value(interval, difference),
+        p_value=math.nan if reason or not tested else inverted_p_value(interval, difference),
         method=interval().method if not reason else "not made",
         patients=len(np.unique(found.patient[rows])),
         units=int(rows.sum()),

@@ -69,7 +69,7 @@ def guards(ratings: Ratings, found: Positives, design: Design, loss: Look) -> tu
 
 def _guard(finding: Finding, ratings: Ratings, own: Positives, design: Design, loss: Look) -> Guard:
     paired = design.design == "paired"
-    effect = sensitivity_effect(own, paired)
+    effect = sensitivity_effect(own, paired, tested=False)
     margin = None if finding in design.undecided else design.critical_findings[finding].margin
     old, new = ((int(np.nansum(arm)), int(np.isfinite(arm).sum())) for arm in (own.current, own.challenger))
 
@@ -101,7 +101,7 @@ def _guard(finding: Finding, ratings: Ratings, own: Positives, design: Design, l
         if effect.silent is not None and not -effect.silent(confidence=1 - loss.level).low < margin:
             reason += f"; with {effect.units:,} cases not even equal drafts could show it"
         return judged(Status.NOT_EVALUATED, "open", reason, ends)
-    worst = sensitivity_effect(worst_case_positives(ratings, own, paired), paired)
+    worst = sensitivity_effect(worst_case_positives(ratings, own, paired), paired, tested=False)
     if not -worst.interval(confidence=1 - loss.level).low < margin:
         reason = "within the margin only if what was not adjudicated is not counted against the challenger"
         return judged(Status.NOT_EVALUATED, "open", reason, ends)

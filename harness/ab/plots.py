@@ -111,7 +111,8 @@ def findings(items: Sequence[Guard]) -> str:
             parts.append(_dot(x(item.difference), y, 4.6, shade))
         parts.append(draw.text(width - right + 14, y - 6, finding(item), shade, 10, "start", 600))
         parts.append(draw.text(width - right + 14, y + 7, difference(item), INK, 8.6, "start"))
-        parts.append(draw.text(width - right + 14, y + 18, f"margin {margin(item)}", MUTED, 8.2, "start"))
+        allowed = f"margin {margin(item)}" if item.margin else "no margin"
+        parts.append(draw.text(width - right + 14, y + 18, allowed, MUTED, 8.2, "start"))
         if row:
             parts.append(draw.line(0, y - line / 2 + 4, width, y - line / 2 + 4, RULE, 0.5))
     told = "; ".join(
@@ -150,7 +151,7 @@ def readers(groups: Sequence[Group], critical: Sequence[Group], title: str) -> s
         _dot(left + 95, 8, 4.6, NEW),
         draw.text(left + 104, 11, "challenger", MUTED, 8.5, "start"),
         draw.text(width - right + 14, 11, "difference (95% interval)", MUTED, 8.5, "start"),
-        draw.text(width - 128, 11, "ratings", MUTED, 8.5, "end"),
+        draw.text(width - 128, 11, "studies", MUTED, 8.5, "end"),
         draw.text(width, 11, "critical findings missed", MUTED, 8.5, "end"),
     ]
     for step in range(round(2 * (high - low)) + 1):
@@ -162,7 +163,7 @@ def readers(groups: Sequence[Group], critical: Sequence[Group], title: str) -> s
         parts.append(draw.text(left - 10, y + 3, item.name, INK, 9.5, "end"))
         lost = found.high is not None and found.high < 0
         parts.append(draw.text(width, y + 3, missed(found), BAD if lost else INK, 8.6, "end"))
-        parts.append(draw.text(width - 128, y + 3, f"{item.units:,}", INK, 8.6, "end"))
+        parts.append(draw.text(width - 128, y + 3, f"{item.studies:,}", INK, 8.6, "end"))
         if item.current is None or item.challenger is None:
             parts.append(draw.text(left + 6, y + 3, "rated one model only", MUTED, 8.5, "start"))
             continue
@@ -177,7 +178,7 @@ def readers(groups: Sequence[Group], critical: Sequence[Group], title: str) -> s
             )
         )
     told = "; ".join(
-        f"{item.name}: {group_difference(item)}, {item.units:,} ratings, critical findings missed "
+        f"{item.name}: {group_difference(item)}, {item.studies:,} studies, critical findings missed "
         f"{missed(found)}"
         for item, found in zip(groups, critical, strict=True)
     )

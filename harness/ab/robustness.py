@@ -55,6 +55,8 @@ class Group:
     """The effect in the rows of one reader or site."""
 
     name: str
+    studies: int
+    """That were read there."""
     patients: int
     units: int
     current: float | None
@@ -179,22 +181,24 @@ def heterogeneity(
         known = groups_of(names.tolist())
         if len(known) < 2:
             continue
-        for endpoint in MEANS:
-            groups = tuple(_group(name, means[endpoint].select(names == name)) for name in known)
-            listed.append(Heterogeneity(endpoint, by, groups, *_cochran(groups)))
         read = {name: set(ratings.study[names == name].tolist()) for name in known}
+        for endpoint in MEANS:
+            groups = tuple(
+                _group(name, len(read[name]), means[endpoint].select(names == name)) for name in known
+            )
+            listed.append(Heterogeneity(endpoint, by, groups, *_cochran(groups)))
         groups = tuple(
-            _sensitivity_group(name, found.select(np.isin(found.study, sorted(read[name]))), design,
-                               level / len(known))
+            _sensitivity_group(name, len(read[name]), found.select(np.isin(found.study, sorted(read[name]))),
+                               design, level / len(known))
             for name in known
         )  # fmt: skip
         listed.append(Heterogeneity("critical_sensitivity", by, groups, *_cochran(groups)))
     return listed
 
 
-def _sensitivity_group(name: str, found: Positives, design: Design, level: float) -> Group:
+def _sensitivity_group(name: str, studies: int, found: Positives, design: Design, level: float) -> Group:
     paired = design.design == "paired"
-    effect = sensitivity_effect(found, paired)
+    effect = sensitivity_effect(found, paired, tested=False)
     both = np.isfinite(found.current) & np.isfinite(found.challenger)
     arms = [arm[both if paired else np.isfinite(arm)] for arm in (found.current, found.challenger)]
     old, new = (int((arm == 0).sum()) for arm in arms)
@@ -202,6 +206,7 @@ def _sensitivity_group(name: str, found: Positives, design: Design, level: float
     width = interval.high - interval.low
     return Group(
         name=name,
+        studies=studies,
         patients=effect.patients,
         units=effect.units,
         current=finite(effect.current),
@@ -217,15 +222,16 @@ def _sensitivity_group(name: str, found: Positives, design: Design, level: float
     )
 
 
-def _group(name: str, table: Table) -> Group:
+def _group(name: str, studies: int, table: Table) -> Group:
     table = table.complete()
     if not table.both_arms():
-        return Group(name, 0, 0, None, None, None, None, None, None)
+        return Group(name, studies, 0, 0, None, None, None, None, None, None)
     weights = table.weights()
     effect = table.difference(by_reader=False)
     interval = effect.interval(0.95)
     return Group(
         name=name,
+        studies=studies,
         patients=len(np.unique(table.patient)),
         units=len(np.unique(table.unit)) if table.paired else len(table.values),
         current=-math.fsum((weights * table.values)[weights < 0]),

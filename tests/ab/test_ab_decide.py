@@ -298,11 +298,10 @@ def test_a_loss_at_one_site_is_not_averaged_away(tmp_path, good):
 
 
 def test_ranks_that_disagree_with_the_mean_are_told(tmp_path, good):
-    """One draft in five is rated 4 better, the others 1 worse: the mean rises by nought, most are worse."""
-    old = {(study, reader): 2 for study, reader in zip(good.study, good.reader, strict=True)}
-    lucky = {study for place, study in enumerate(sorted(set(good.study.tolist()))) if place % 10 < 4}
-    new = [5.0 if study in lucky else 1.0 for study in good.study.tolist()]
-    rating = np.where(good.challenger, new, [old[key] for key in zip(good.study, good.reader, strict=True)])
+    """Of the current model's 2, four studies in ten become 5 and six become 1: a higher mean, most worse."""
+    lucky = sorted(set(good.study.tolist()))
+    lucky = [study for place, study in enumerate(lucky) if place % 10 < 4]
+    rating = np.where(good.challenger, np.where(np.isin(good.study, lucky), 5.0, 1.0), 2.0)
     outcome = judged(tmp_path, replace(good, rating=rating))
     assert endpoint(outcome, "rating").finding == "better"
     told = " ".join([words.conclusion(outcome), *words.cautions(outcome)])
