@@ -1,6 +1,6 @@
 """What the statistics of `harness ab` do on simulated trials whose truth is known.
 
-Run with `python benchmarks/validate_ab.py` (minutes on one core; `--quick` for a tenth of the draws).
+Run with `python benchmarks/validate_ab.py` (ten minutes of one core; `--quick` for an eighth of the draws).
 Prints tables and ends with 1 if an error rate is above what is declared, a power is not as planned, or too
 few 95 % intervals hold the truth.
 Readers differ in how they rate and, by `reader sd`, in the gain that they see; patients differ too.
@@ -164,8 +164,8 @@ def promoted(design: Design, truth: Truth, draws: int, seed: int) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints every table; returns 1 if one is out of bounds."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a tenth of the draws")
-    draws = 1000 if parser.parse_args(arguments).quick else 10_000
+    parser.add_argument("--quick", action="store_true", help="an eighth of the draws")
+    draws = 1000 if parser.parse_args(arguments).quick else 8_000
     good = True
     print("Type I error, with readers and (in brackets) by patient alone")
     for paired in (True, False):
