@@ -166,7 +166,7 @@ def blinding(ratings: Ratings, design: Design, like: Table) -> Check:
     if told and found.estimate < 0:
         sentence += "; who is so often wrong tells them apart too: are the arms exchanged in the column?"
     lacking = max(float((~made)[ratings.challenger == arm].mean()) for arm in (True, False))
-    if not told and lacking > design.missing_at_most:
+    if lacking > design.missing_at_most and (found.reason or not told):
         sentence += f"; {lacking:.0%} without one in an arm are too many to tell: ask every reader each time"
         return Check(name, Status.NOT_EVALUATED, sentence)
     return Check(name, Status.FAIL if told else Status.PASS, sentence)

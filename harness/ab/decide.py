@@ -20,7 +20,7 @@ from harness.ab.checks import (
 )
 from harness.ab.design import ENDPOINTS, Design, EndpointName
 from harness.ab.effects import Effect, effects, positives, tables
-from harness.ab.guards import LEAST, Guard, guards
+from harness.ab.guards import LEAST, NO_ALPHA, Guard, guards
 from harness.ab.ratings import Ratings
 from harness.ab.robustness import WORST_CASE, Alternative, Heterogeneity, alternatives, heterogeneity
 from harness.comparison.looks import Look, take_look
@@ -199,8 +199,7 @@ def _decide(
     if effect.reason:
         return decided(Status.NOT_EVALUATED, "undefined", effect.reason)
     if loss.level <= LEAST:
-        reason = "this look comes too early, or does not follow on the one before: there is no alpha to spend"
-        return decided(Status.NOT_EVALUATED, "open", reason)
+        return decided(Status.NOT_EVALUATED, "open", NO_ALPHA)
     confidence = 1 - loss.level
     worst_loss, least_loss = _losses(effect.interval(confidence=confidence, side="two-sided"), effect.sign)
     significant = p < superiority.level

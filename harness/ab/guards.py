@@ -16,6 +16,9 @@ from harness.status import Status, finite
 
 LEAST: Final = 1e-12
 """What a look may spend must be above this: nearer to 1 than that, no confidence is reckoned with."""
+NO_ALPHA: Final = (
+    "this look comes too early, or does not follow on the one before: there is no alpha to spend"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,7 @@ def _guard(finding: Finding, ratings: Ratings, own: Positives, design: Design, l
         reason = "no adjudicated case was seen" + ("" if paired else " in an arm")
         return judged(Status.NOT_EVALUATED, "undefined", reason)
     if loss.level <= LEAST:
-        reason = "this look comes too early, or does not follow on the one before: there is no alpha to spend"
-        return judged(Status.NOT_EVALUATED, "open", reason)
+        return judged(Status.NOT_EVALUATED, "open", NO_ALPHA)
     interval = effect.interval(confidence=1 - loss.level, side="two-sided")
     ends = interval.low, interval.high
     if interval.high < 0:

@@ -7,7 +7,7 @@ from typing import Final
 
 from harness.ab.decide import Endpoint, Outcome
 from harness.ab.design import EndpointName
-from harness.ab.guards import Guard
+from harness.ab.guards import NO_ALPHA, Guard
 from harness.ab.robustness import Alternative, Group
 from harness.status import Status
 
@@ -153,7 +153,7 @@ def because_of(item: Guard) -> str:
     if item.status is Status.PASS:
         return f"No more than {worst} of cases were lost; up to {allowed} may be."
     if "adjudicated" in item.reason:
-        return "Decided only if the studies without adjudication are left out; have them adjudicated."
+        return "Within the margin only if studies without adjudication are left out: all were to have it."
     few = " There are too few cases to tell." if "not even" in item.reason else ""
     return f"Up to {worst} of cases may have been lost; only {allowed} may be.{few}"
 
@@ -234,9 +234,11 @@ def _conclusion(outcome: Outcome) -> str:
         key=lambda item: item.name != "critical_sensitivity",
     )
     lost = [f"{item.name.value} {_found(item)}" for item in outcome.critical
-            if item.counts and item.finding == "open"]  # fmt: skip
-    lost += [_OF[item.name] for item in still_open if item.finding == "open"]
+            if item.counts and item.finding == "open" and item.reason != NO_ALPHA]  # fmt: skip
+    lost += [_OF[item.name] for item in still_open if item.finding == "open" and item.reason != NO_ALPHA]
     causes = [f"a loss beyond the margin cannot be excluded for {listed(lost)}"] if lost else []
+    if any(item.reason == NO_ALPHA for item in outcome.endpoints):
+        causes.append(f"{NO_ALPHA} (look {outcome.look.number}, at {outcome.look.fraction:.0%})")
     unseen = [item.name.value for item in outcome.critical if item.counts and item.finding == "undefined"]
     causes += [f"no adjudicated case tells of {listed(unseen)}"] if unseen else []
     causes += [

@@ -19,12 +19,13 @@ Compares two models on live ratings, as the design file declares it.
 RATINGS is CSV or Parquet with a row for each study, model and reader: study, patient, arm, reader,
 rating (1 to 5), draft, final, critical_present, critical_reported (semicolons; "none"), turnaround
 (minutes) or drafted_at and finalised_at, and, if there are, site and arm_guess. The design maps other
-names of columns. LIST is CSV with a column of patients; the column of arms is added, on standard output
-or in --out. Begin a design from suites/clinical/paired.yaml or randomised.yaml.
+names of columns; a guess of the arm may be "unsure". LIST is CSV with a column of patients; the column of
+arms is added, on standard output or in --out. Begin a design from suites/clinical/paired.yaml or
+randomised.yaml: copy it to where the trial's log of looks is to lie.
 
 Each look at more data is counted in a hash-chained log beside the design, wherever the data lie, and
-spends alpha: keep one design file for the whole trial. The page quotes reports: keep it where those may
-be kept.
+spends alpha: keep one design file for the whole trial, and complete ratings and adjudication before you
+look, since corrected data are another look. The page quotes reports: keep it where those may be kept.
 """
 
 
@@ -89,6 +90,7 @@ def _show(outcome: Outcome) -> None:
     from rich.table import Table
 
     from harness.ab import words
+    from harness.ab.guards import NO_ALPHA
     from harness.cli.terminal import STYLE, output
     from harness.comparison.summary import p_value
     from harness.status import Status
@@ -125,7 +127,7 @@ def _show(outcome: Outcome) -> None:
         if item.status is not Status.PASS:
             console.print(f"{words.LABELS[item.name]}: {item.reason}", markup=False)
     for guard in outcome.critical:
-        if guard.status is not Status.PASS:
+        if guard.status is not Status.PASS and guard.reason != NO_ALPHA:  # the endpoints say so already
             console.print(f"{guard.name.value}: {guard.reason}", markup=False)
     for check in outcome.checks:
         if check.status is not Status.PASS:

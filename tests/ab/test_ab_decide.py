@@ -9,7 +9,9 @@ import pytest
 from trials import DEALT, TRIAL, Truth, reordered, smaller, trial
 
 from harness.ab import words
+from harness.ab.checks import blinding
 from harness.ab.decide import evaluate
+from harness.ab.effects import tables
 from harness.ab.ratings import UNSURE
 from harness.errors import LedgerError
 from harness.report import Finding
@@ -29,6 +31,11 @@ def judged(tmp_path, ratings, design=TRIAL, log="looks.jsonl"):
 
 def endpoint(outcome, name):
     return next(item for item in outcome.endpoints if item.name == name)
+
+
+def blinded(ratings, design=TRIAL):
+    """The check of blinding alone."""
+    return blinding(ratings, design, tables(ratings, design)["rating"])
 
 
 def check(outcome, name):
@@ -160,18 +167,18 @@ def test_readers_who_know_the_model_are_noticed(tmp_path, good):
     assert check(outcome, "Readers could not").status is Status.FAIL
     assert outcome.decision == "NOT EVALUATED"
     always = replace(good, guess=good.challenger.astype(np.int8))
-    assert check(judged(tmp_path, always, log="b"), "Readers could not").status is Status.FAIL
+    assert blinded(always).status is Status.FAIL
     wrong = replace(good, guess=(~good.challenger).astype(np.int8))
-    reversed_guesses = check(judged(tmp_path, wrong, log="f"), "Readers could not")
+    reversed_guesses = blinded(wrong)
     assert reversed_guesses.status is Status.FAIL
     assert "tells them apart too" in reversed_guesses.sentence
     # Who always names the new model knows nothing.
     same = replace(good, guess=np.ones(len(good), dtype=np.int8))
-    assert check(judged(tmp_path, same, log="c"), "Readers could not").status is Status.PASS
+    assert blinded(same).status is Status.PASS
     none = replace(good, guess=np.full(len(good), -1, dtype=np.int8))
-    assert check(judged(tmp_path, none, log="d"), "Readers could not").status is Status.NOT_EVALUATED
+    assert blinded(none).status is Status.NOT_EVALUATED
     unsure = replace(good, guess=np.full(len(good), UNSURE, dtype=np.int8))
-    assert check(judged(tmp_path, unsure, log="g"), "Readers could not").status is Status.NOT_EVALUATED
+    assert blinded(unsure).status is Status.NOT_EVALUATED
     open_label = judged(tmp_path, none, TRIAL.model_copy(update={"blinded": False}), log="e")
     assert open_label.decision == "PROMOTE"
 
@@ -184,12 +191,12 @@ def test_too_few_guesses_are_no_evidence_of_blinding(tmp_path, good):
     assert outcome.decision == "NOT EVALUATED"
     skipped = good.challenger & (np.random.default_rng(8).random(len(good)) < 0.1)
     partly = replace(good, guess=np.where(skipped, -1, good.guess).astype(np.int8))
-    assert check(judged(tmp_path, partly, log="b"), "Readers could not").status is Status.NOT_EVALUATED
+    assert blinded(partly).status is Status.NOT_EVALUATED
     # Asked and unsure is an answer; those who are sure still must not know.
     shy = replace(good, guess=np.where(skipped, UNSURE, good.guess).astype(np.int8))
     assert judged(tmp_path, shy, log="c").decision == "PROMOTE"
     knows = replace(good, guess=np.where(skipped, good.challenger, UNSURE).astype(np.int8))
-    assert check(judged(tmp_path, knows, log="d"), "Readers could not").status is Status.FAIL
+    assert blinded(knows).status is Status.FAIL
 
 
 PTX, EFF = Finding.PNEUMOTHORAX, Finding.PLEURAL_EFFUSION
@@ -367,6 +374,8 @@ def test_other_data_of_the_same_size_have_nothing_left_to_spend(tmp_path, good):
     assert again.look.level == 0
     assert again.decision == "NOT EVALUATED"
     assert "no alpha to spend" in endpoint(again, "rating").reason
+    assert "no alpha to spend (look 2, at 100%)" in words.conclusion(again)
+    assert "cannot be excluded" not in words.conclusion(again)
 
 
 def test_renamed_versions_share_alpha_and_a_changed_log_is_refused(tmp_path, good):
