@@ -77,7 +77,7 @@ def _guard(finding: Finding, ratings: Ratings, own: Positives, design: Design, l
     old, new = ((int(np.nansum(arm)), int(np.isfinite(arm).sum())) for arm in (own.current, own.challenger))
 
     def judged(status: Status, word: str, reason: str, ends: tuple[float, float] | None = None) -> Guard:
-        low, high = ends or (None, None)
+        low, high = map(finite, ends) if ends else (None, None)
         return Guard(
             finding, status, word, *old, *new, finite(effect.difference), low, high,
             1 - loss.level if ends else None, margin, reason,
