@@ -172,6 +172,8 @@ def test_readers_who_know_the_model_are_noticed(tmp_path, good):
     reversed_guesses = blinded(wrong)
     assert reversed_guesses.status is Status.FAIL
     assert "tells them apart too" in reversed_guesses.sentence
+    mostly = replace(good, guess=np.where(knows, ~good.challenger, good.guess).astype(np.int8))
+    assert blinded(mostly).status is Status.FAIL
     # Who always names the new model knows nothing.
     same = replace(good, guess=np.ones(len(good), dtype=np.int8))
     assert blinded(same).status is Status.PASS
