@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{readers:2} readers, sd {spread:.1f}  {planned:.3f}  {seen:.3f}  {'' if holds else 'OFF'}"
             )
     print("\nWhole trials as designed (suites/clinical/paired.yaml): share that ends in PROMOTE")
-    trials = draws // 100
+    trials = draws // 125
     equal = Truth(gain=0, fewer_edits=0, sensitivity=(0.97, 0.97), minutes_saved=0)
     lost = {"Pneumothorax": 0.1}
     for name, truth, low, high in (

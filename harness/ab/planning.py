@@ -94,8 +94,13 @@ def plan(design: Design) -> Plan:
     )
     if enough:
         lacking = sum(1 - (need.power or 0.0) for need in needs if need.needed)
-        least = max(0.0, 1 - lacking - (1 - max(need.power or 0.0 for need in better)))
-        notes.append(f"The chance that all of it is shown together is {least:.2f} at least (Bonferroni).")
+        lacking += 1 - max(need.power or 0.0 for need in better)
+        # A guard takes chance for a loss as often as its bound errs.
+        lacking += len(design.findings) * (1 - design.confidence)
+        notes.append(
+            "The chance that all of it is shown together, and no critical finding seems lost by chance, is "
+            f"{max(0.0, 1 - lacking):.2f} at least (Bonferroni)."
+        )
     notes.append(
         "This assumes one look, at the planned number of studies. Each earlier look spends some of alpha "
         f"({design.spending} spending) and lowers the power of the last."

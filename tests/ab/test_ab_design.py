@@ -54,7 +54,7 @@ def test_digest_follows_content_not_layout(tmp_path):
         ("  Fracture: {margin", "  Fracture: {margni", "Fracture.margni: unknown key; did you mean margin"),
         ("  Fracture: {margin: 0.1, per_study: 0.075}", "", "no word of Fracture: give each a margin in"),
         ("arms:", "undecided: [Fracture]\narms:", "stands in critical_findings and undecided"),
-        ("planned_studies: 1500", "planned_studies: .inf", "planned_studies: input should be"),
+        ("planned_studies: 2000", "planned_studies: .inf", "planned_studies: input should be"),
         ("  turnaround: {margin", "  turnaround_: {margin", "endpoints.turnaround: missing"),
     ],
 )

@@ -35,7 +35,7 @@ def ratings(tmp_path):
 
 
 def test_data_give_a_page_and_an_exit_code(tmp_path, ratings, paired, capsys):
-    assert main(["ab", str(ratings), "--design", paired]) == 3  # 60 of 1,500 planned
+    assert main(["ab", str(ratings), "--design", paired]) == 3  # 60 of 2,000 planned
     out = capsys.readouterr().out
     assert "Decision: NOT EVALUATED" in out
     folder = tmp_path / "ratings-ab"
@@ -73,11 +73,11 @@ def test_bad_data_leave_nothing_behind(tmp_path, ratings, paired, capsys):
 def test_plan_says_whether_it_is_enough(tmp_path, capsys):
     assert main(["ab", "plan", "--design", str(SHIPPED)]) == 0
     told = capsys.readouterr().out
-    assert "1,500 studies are enough" in told
+    assert "2,000 studies are enough" in told
     assert "This assumes one look" in told
     assert re.search(r"Pneumothorax +not worse +0\.\d\d +\d", told)
     few = tmp_path / "few.yaml"
-    few.write_text(SHIPPED.read_text().replace("planned_studies: 1500", "planned_studies: 100"))
+    few.write_text(SHIPPED.read_text().replace("planned_studies: 2000", "planned_studies: 100"))
     assert main(["ab", "plan", "--design", str(few)]) == 3
     assert "too few" in capsys.readouterr().out
 
