@@ -12,12 +12,12 @@ from scipy.stats import binomtest, fisher_exact
 
 from harness.ab.design import ENDPOINTS, Design, EndpointName
 from harness.ab.effects import Table
-from harness.ab.ratings import Ratings
+from harness.ab.ratings import UNSURE, Ratings
 from harness.comparison.arms import MISMATCH, arm_of
 from harness.status import Status
 
 TOLD_APART: Final = 0.99
-"""Confidence with which it must be shown that readers know the arm, before that counts against them."""
+"""Two-sided confidence with which it must be shown that readers know the arm, to count against them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,9 @@ def blinding(ratings: Ratings, design: Design, like: Table) -> Check:
 
     How much more often a draft is taken for the challenger's when it is one than when it is not: the
     mean of both arms' blinding indices of Bang, Ni & Davis, Control Clin Trials 2004;25:143-156. 0 is
-    chance, whatever readers tend to guess; 1 is knowing. By patient, as the endpoints are.
+    chance, whatever readers tend to guess; 1 is knowing, and so is -1: who is always wrong tells the
+    models apart too. Who is unsure counts half. By patient, as the endpoints are. Guesses that were not
+    asked for are no evidence: more than `missing_at_most` of them leave the check unmade.
 
     Args:
         ratings: the data.
@@ -143,19 +145,28 @@ def blinding(ratings: Ratings, design: Design, like: Table) -> Check:
     if not design.blinded:
         return Check(name, Status.PASS, "the design is not blinded; ratings may follow what readers expect")
     made = ratings.guess >= 0
-    table = replace(like, values=np.where(made, ratings.guess, math.nan)).complete()
-    if not ratings.guessed or not table.both_arms():
+    values = np.where(ratings.guess == UNSURE, 0.5, ratings.guess)
+    table = replace(like, values=np.where(made, values, math.nan)).complete()
+    sure = bool((made & (ratings.guess != UNSURE)).any())
+    if not ratings.guessed or not sure or not table.both_arms():
         return Check(
             name, Status.NOT_EVALUATED,
             f"the design says blinded, but column {design.columns.arm_guess} holds no guesses to check it; "
             "ask readers which model they think it was, or declare blinded: false",
         )  # fmt: skip
     found = table.difference(by_reader=False)
-    lower = found.interval(TOLD_APART, "lower").low
-    told = found.estimate > 0 if found.reason else lower > 0
+    ends = found.interval(TOLD_APART)
+    told = found.estimate != 0 if found.reason else ends.low > 0 or ends.high < 0
     share = (1 + found.estimate) / 2
     sentence = (
         f"of {len(table.values):,} guesses {share:.0%} were right, each model counting half, where 50% is "
-        f"chance (blinding index {round(found.estimate, 2) + 0:.2f}; {int((~made).sum()):,} without a guess)"
+        f"chance (blinding index {round(found.estimate, 2) + 0:.2f}; {int((~made).sum()):,} of "
+        f"{len(made):,} without a guess)"
     )
+    if told and found.estimate < 0:
+        sentence += "; who is so often wrong tells them apart too: are the arms exchanged in the column?"
+    lacking = max(float((~made)[ratings.challenger == arm].mean()) for arm in (True, False))
+    if lacking > design.missing_at_most and (found.reason or not told):
+        sentence += f"; {lacking:.0%} without one in an arm are too many to tell: ask every reader each time"
+        return Check(name, Status.NOT_EVALUATED, sentence)
     return Check(name, Status.FAIL if told else Status.PASS, sentence)

@@ -19,11 +19,11 @@ from harness.ab.checks import (
     sample_ratio,
 )
 from harness.ab.design import ENDPOINTS, Design, EndpointName
-from harness.ab.effects import Effect, Positives, effects, positives, tables
+from harness.ab.effects import Effect, effects, positives, tables
+from harness.ab.guards import LEAST, NO_ALPHA, Guard, guards
 from harness.ab.ratings import Ratings
 from harness.ab.robustness import WORST_CASE, Alternative, Heterogeneity, alternatives, heterogeneity
 from harness.comparison.looks import Look, take_look
-from harness.report import Finding
 from harness.status import Status, finite
 
 DECISION: Final = {
@@ -31,10 +31,6 @@ DECISION: Final = {
     Status.FAIL: "DO NOT PROMOTE",
     Status.NOT_EVALUATED: "NOT EVALUATED",
 }
-
-
-LEAST: Final = 1e-12
-"""What a look may spend must be above this: nearer to 1 than that, no confidence is reckoned with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +63,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Critical:
-    """What became of one critical finding."""
-
-    finding: Finding
-    current: int
-    current_of: int
-    challenger: int
-    challenger_of: int
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """Everything that was found."""
 
@@ -90,7 +75,7 @@ class Outcome:
     endpoints: tuple[Endpoint, ...]
     checks: tuple[Check, ...]
     missing: tuple[Missing, ...]
-    critical: tuple[Critical, ...]
+    critical: tuple[Guard, ...]
     alternatives: tuple[Alternative, ...]
     heterogeneity: tuple[Heterogeneity, ...]
     look: Look
@@ -119,9 +104,10 @@ class Outcome:
 def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
     """Judges the data by the design.
 
-    PASS (promotion): all checks hold, no endpoint is lost by more than its margin, none is shown to be
-    worse, and one at least is shown to be better. What is still open before the planned number of
-    studies is NOT EVALUATED, and so is what the data cannot decide.
+    PASS (promotion): all checks hold, no endpoint and none of the critical findings that are to be decided
+    is lost by more than its margin, none is shown to be worse, critical findings are not shown to be lost
+    with any one reader or site, and one endpoint at least is shown to be better. What is still open before
+    the planned number of studies is NOT EVALUATED, and so is what the data cannot decide.
 
     Args:
         ratings: the data.
@@ -155,8 +141,10 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
     endpoints = tuple(
         _decide(effect_of[name], design, superiority, loss, worst.get(name)) for name in ENDPOINTS
     )
+    critical = guards(ratings, found, design, loss)
+    groups = heterogeneity(means, found, ratings, design, loss.level)
     return Outcome(
-        status=_whole(endpoints, checks, superiority),
+        status=_whole(endpoints, critical, groups, checks, superiority),
         design=design,
         studies=studies,
         patients=len(np.unique(ratings.patient)),
@@ -165,18 +153,27 @@ def evaluate(ratings: Ratings, design: Design, looks: Path) -> Outcome:
         endpoints=endpoints,
         checks=tuple(checks),
         missing=tuple(missing),
-        critical=_by_finding(found, design),
+        critical=critical,
         alternatives=tuple(others),
-        heterogeneity=tuple(heterogeneity(means, ratings)),
+        heterogeneity=tuple(groups),
         look=superiority,
         data=data,
     )
 
 
-def _whole(endpoints: tuple[Endpoint, ...], checks: list[Check], look: Look) -> Status:
-    # A check that failed says that the data are not those of the design: no verdict rests on them.
-    broken = [Status.NOT_EVALUATED for item in checks if item.status is not Status.PASS]
-    status = Status.whole([*(item.status for item in endpoints), *broken])
+def _whole(
+    endpoints: tuple[Endpoint, ...],
+    critical: tuple[Guard, ...],
+    groups: list[Heterogeneity],
+    checks: list[Check],
+    look: Look,
+) -> Status:
+    # A check that failed says that the data are not those of the design: no verdict rests on them. Nor does
+    # one on all patients where some are seen to fare worse.
+    doubts = [item for item in checks if item.status is not Status.PASS]
+    doubts += [group for part in groups for group in part.groups if group.harmed]
+    decided = [*(item.status for item in endpoints), *(item.status for item in critical if item.counts)]
+    status = Status.whole([*decided, *(Status.NOT_EVALUATED for _ in doubts)])
     if status is Status.PASS and not any(item.finding == "better" for item in endpoints):
         return Status.FAIL if look.fraction >= 1 else Status.NOT_EVALUATED
     return status
@@ -202,8 +199,7 @@ def _decide(
     if effect.reason:
         return decided(Status.NOT_EVALUATED, "undefined", effect.reason)
     if loss.level <= LEAST:
-        reason = "this look comes too early, or does not follow on the one before: there is no alpha to spend"
-        return decided(Status.NOT_EVALUATED, "open", reason)
+        return decided(Status.NOT_EVALUATED, "open", NO_ALPHA)
     confidence = 1 - loss.level
     worst_loss, least_loss = _losses(effect.interval(confidence=confidence, side="two-sided"), effect.sign)
     significant = p < superiority.level
@@ -246,15 +242,6 @@ def _worst_holds(worst: Alternative, sign: int, margin: float) -> bool:
 
 
 def _gain_holds(worst: Alternative | None, sign: int, level: float) -> bool:
-    if worst is None or worst.p_value is None or worst.difference is None:
+    if worst is None or worst.p_value is None or worst.estimate is None:
         return False
-    return worst.p_value < level and sign * worst.difference > 0
-
-
-def _by_finding(found: Positives, design: Design) -> tuple[Critical, ...]:
-    listed = []
-    for finding in design.critical_findings:
-        own = found.of(finding)
-        arms = [(int(np.nansum(arm)), int(np.isfinite(arm).sum())) for arm in (own.current, own.challenger)]
-        listed.append(Critical(finding, *arms[0], *arms[1]))
-    return tuple(listed)
+    return worst.p_value < level and sign * worst.estimate > 0

@@ -76,7 +76,8 @@ class Columns(_Part):
     site: Text = "site"
     """May be absent."""
     arm_guess: Text = "arm_guess"
-    """Which arm the reader took the draft to be of; blank for no idea. May be absent."""
+    """Which arm the reader took the draft to be of; "unsure" for no idea, blank where nobody asked. May
+    be absent."""
 
 
 class MeanEndpoint(_Part):
@@ -93,7 +94,7 @@ class MeanEndpoint(_Part):
 
 
 class SensitivityEndpoint(_Part):
-    """The sensitivity of drafts for critical findings, pooled."""
+    """The sensitivity of drafts for critical findings, pooled; or for one of them."""
 
     margin: Share
     """The largest loss that does not matter: 0.05 is five percentage points."""
@@ -148,7 +149,12 @@ class Design(_Part):
     confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] = 0.975
     """Of the one-sided bound that must lie within an endpoint's margin, over all looks."""
     spending: Literal["obrien-fleming", "pocock"] = "obrien-fleming"
-    critical_findings: Annotated[tuple[Critical, ...], Field(min_length=1, strict=False)] = CRITICAL
+    critical_findings: Annotated[dict[Critical, SensitivityEndpoint], Field(min_length=1)]
+    """Each is guarded by itself: a loss beyond its own margin must be excluded. For planning, what is left
+    out (but for per_study) is that of endpoints.critical_sensitivity."""
+    undecided: Annotated[tuple[Critical, ...], Field(strict=False)] = ()
+    """Critical findings that this trial is too small to decide: no loss need be excluded, and every
+    conclusion says so. A loss that is shown still forbids promotion."""
     missing_at_most: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of an endpoint's values that may be missing in an arm."""
     blinded: bool
@@ -161,6 +167,23 @@ class Design(_Part):
         if (self.design == "randomised") != (self.assignment is not None):
             raise ValueError("a randomised design needs an assignment (share, salt); a paired one has none")
         return self
+
+    @model_validator(mode="after")
+    def _every_critical_finding(self) -> Design:
+        if left := [finding.value for finding in CRITICAL if finding not in self.findings]:
+            raise ValueError(
+                f"no word of {', '.join(left)}: give each a margin in critical_findings, such as "
+                f'"{left[0]}: {{margin: 0.1, per_study: 0.05}}", or name it in undecided, and every '
+                "conclusion says that this trial does not decide it"
+            )
+        if len(set(self.findings)) < len(self.findings):
+            raise ValueError("a finding stands in critical_findings and undecided, or in undecided twice")
+        return self
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Critical findings, those with a margin of their own first."""
+        return (*self.critical_findings, *self.undecided)
 
     def digest(self) -> str:
         """SHA-256 of all that is declared, defaults included."""
@@ -192,8 +215,8 @@ def read_design(path: Path) -> Design:
 
 def _explain(source: Source, item: Any) -> str:
     path = tuple(item["loc"])
-    # The members of a union are no keys of the file.
-    path = tuple(part for part in path if part not in ("MeanEndpoint", "SensitivityEndpoint"))
+    # The mark of a key that is wrong is no key of the file.
+    path = tuple(part for part in path if part != "[key]")
     if item["type"] == "extra_forbidden":
         known = _known(path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
@@ -216,5 +239,6 @@ def _known(path: tuple[Any, ...]) -> list[str]:
         ("endpoints", "critical_sensitivity"): SensitivityEndpoint,
         ("planning",): Planning,
     }
-    part = parts.get(path, MeanEndpoint if path[:1] == ("endpoints",) else None)
+    other = {"endpoints": MeanEndpoint, "critical_findings": SensitivityEndpoint}
+    part = parts.get(path) or other.get(path[0])
     return list(part.model_fields) if part else []

@@ -155,8 +155,11 @@ class Positives:
 
     def of(self, finding: Finding) -> Positives:
         """Those of one finding."""
-        rows = np.array([item is finding for item in self.finding], dtype=bool)
-        kept = tuple(item for item in self.finding if item is finding)
+        return self.select(np.array([item is finding for item in self.finding], dtype=bool))
+
+    def select(self, rows: NDArray[np.bool_]) -> Positives:
+        """Only these rows."""
+        kept = tuple(item for item, keep in zip(self.finding, rows, strict=True) if keep)
         return Positives(
             self.study[rows], self.patient[rows], kept, self.challenger[rows], self.current[rows]
         )
@@ -186,8 +189,8 @@ def positives(ratings: Ratings) -> Positives:
     )  # fmt: skip
 
 
-def sensitivity_effect(found: Positives, paired: bool) -> Effect:
-    """The effect on the pooled sensitivity, by patient; p by inversion of the interval."""
+def sensitivity_effect(found: Positives, paired: bool, tested: bool = True) -> Effect:
+    """The effect on the pooled sensitivity, by patient; p, if asked for, by inversion of the interval."""
     both = np.isfinite(found.challenger) & np.isfinite(found.current)
     counts = [_by_patient(found, arm, both if paired else np.isfinite(arm))
               for arm in (found.challenger, found.current)]  # fmt: skip
@@ -220,7 +223,7 @@ def sensitivity_effect(found: Positives, paired: bool) -> Effect:
         current=current,
         challenger=challenger,
         difference=difference,
-        p_value=math.nan if reason else inverted_p_value(interval, difference),
+        p_value=math.nan if reason or not tested else inverted_p_value(interval, difference),
         method=interval().method if not reason else "not made",
         patients=len(np.unique(found.patient[rows])),
         units=int(rows.sum()),
@@ -239,7 +242,7 @@ def inverted_p_value(interval: OneBound, estimate: float) -> float:
         found: Interval = interval(confidence=1 - 10**log_alpha)
         return found.low > 0 or found.high < 0
 
-    low, high = -12.0, -1e-6
+    low, high = -12.0, -1e-4  # nearer to 1 an interval is too narrow to be found
     if not excludes(high):
         return 1.0
     for _ in range(36):

@@ -62,7 +62,8 @@ def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:
     """What the template shows."""
     design = outcome.design
     arms = [(design.arms.current, ~ratings.challenger), (design.arms.challenger, ratings.challenger)]
-    by_reader = [part for part in outcome.heterogeneity if part.by == "reader" and part.endpoint == "rating"]
+    groups = {(part.by, part.endpoint): part.groups for part in outcome.heterogeneity}
+    kinds = list(dict.fromkeys(by for by, _ in groups))
     return {
         "outcome": outcome,
         "design": design,
@@ -70,7 +71,11 @@ def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:
         "words": words,
         "sentence": words.conclusion(outcome),
         "endpoint_plot": plots.endpoints(outcome.endpoints),
-        "reader_plot": plots.readers(by_reader[0].groups, "Mean rating of each reader") if by_reader else "",
+        "finding_plot": plots.findings(outcome.critical),
+        "group_plots": [
+            (by, plots.readers(groups[by, "rating"], groups[by, "critical_sensitivity"], f"Each {by}"))
+            for by in kinds
+        ],
         "rating_plot": plots.distribution(
             [
                 (name, [int((ratings.rating[rows] == value).sum()) for value in range(1, 6)])
@@ -79,7 +84,7 @@ def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:
         ),
         "edits": [_edits(name, np.flatnonzero(rows), ratings) for name, rows in arms],
         "examples": _examples(ratings),
-        "kinds": list(dict.fromkeys(part.by for part in outcome.heterogeneity)),
+        "kinds": kinds,
         "cautions": words.cautions(outcome),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -13,6 +13,7 @@ from scipy.stats import binom, nct, t
 
 from harness.ab.design import ENDPOINTS, Design, EndpointName, MeanEndpoint, SensitivityEndpoint
 from harness.inference import power_mcnemar, power_non_inferiority, proportion_interval
+from harness.report import Finding
 from harness.status import Status
 
 MOST_STUDIES: Final = 1_000_000
@@ -28,6 +29,8 @@ class Need:
     """One question and what it takes."""
 
     endpoint: EndpointName
+    critical: Finding | None
+    """The critical finding that is asked about by itself; None for the endpoint as a whole."""
     question: str
     """"not worse" or "better"."""
     power: float | None
@@ -37,7 +40,8 @@ class Need:
     reason."""
     enough: bool
     needed: bool
-    """Every endpoint must be shown to be not worse; of "better" one is enough."""
+    """Every endpoint, and every critical finding that is to be decided, must be shown to be not worse; of
+    "better" one is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +61,84 @@ def plan(design: Design) -> Plan:
     counts in pairs, and over both arms' hits in a randomised design. One rating a study and model is
     assumed; more can but help. All studies are taken to be seen in one look.
     """
-    wanted, needs, notes = design.planning.power, [], []
+    wanted, notes = design.planning.power, []
+    needs: list[Need] = []
     for name in ENDPOINTS:
         part = getattr(design.endpoints, name)
         for question in ("not worse", "better"):
             if question == "better" and part.expected_gain <= 0:
                 continue
-            power = _power_of(design, part, question)
-            if power is None:
-                what = (
-                    "sd"
-                    if isinstance(part, MeanEndpoint)
-                    else "sensitivity, per_study" + (", discordant" if design.design == "paired" else "")
-                )
+            needs.append(_need(design, part, name, None, question))
+            if needs[-1].power is None:
+                what = "sd" if isinstance(part, MeanEndpoint) else _missing_of_sensitivity(design)
                 notes.append(f"endpoints.{name}: give {what} to plan it")
-                needs.append(Need(name, question, None, None, False, question == "not worse"))
-                continue
-            reached = power(design.planned_studies)
-            studies = _fewest(power, wanted)
-            needs.append(Need(name, question, reached, studies, reached >= wanted, question == "not worse"))
+        if name != "critical_sensitivity":
+            continue
+        asked: dict[SensitivityEndpoint, Need] = {}  # those of which the same is assumed need the same
+        for finding, own in design.critical_findings.items():
+            part = _filled(design, own)
+            if part not in asked:
+                asked[part] = _need(design, part, name, finding, "not worse")
+            needs.append(replace(asked[part], critical=finding))
+            if needs[-1].power is None:
+                notes.append(f"critical_findings.{finding.value}: give per_study to plan it")
     better = [need for need in needs if need.question == "better"]
     enough = all(need.enough for need in needs if need.needed) and any(need.enough for need in better)
     if not better:
         notes.append("no endpoint is expected to gain (expected_gain above 0): then nothing can be promoted")
     words = "enough" if enough else "too few"
     notes.append(
-        f"{design.planned_studies:,} studies are {words}: every endpoint is to be shown not worse than its "
-        f"margin at one-sided {100 * design.confidence:g}%, and one to be better at "
-        f"p < {design.alpha / len(ENDPOINTS):g}, with a power of {wanted:g} each."
+        f"{design.planned_studies:,} studies are {words}: every endpoint and critical finding is to be shown "
+        f"not worse than its margin at one-sided {100 * design.confidence:g}%, and one endpoint to be better "
+        f"at p < {design.alpha / len(ENDPOINTS):g}, with a power of {wanted:g} each."
     )
+    if enough:
+        lacking = sum(1 - (need.power or 0.0) for need in needs if need.needed)
+        lacking += 1 - max(need.power or 0.0 for need in better)
+        # A guard takes chance for a loss as often as its bound errs.
+        lacking += len(design.findings) * (1 - design.confidence)
+        notes.append(
+            "The chance that all of it is shown together, and no critical finding seems lost by chance, is "
+            f"{max(0.0, 1 - lacking):.2f} at least (Bonferroni)."
+        )
+    notes.append(
+        "This assumes one look, at the planned number of studies. Each earlier look spends some of alpha "
+        f"({design.spending} spending) and lowers the power of the last."
+    )
+    if design.undecided:
+        left = " and ".join(finding.value for finding in design.undecided)
+        notes.append(f"By design this trial does not decide {left} alone; every conclusion says so.")
     if design.assignment is not None:
         theirs = design.assignment.share * design.planned_studies
         notes.append(f"Of {design.planned_studies:,} studies about {theirs:,.0f} are the challenger's.")
     return Plan(Status.PASS if enough else Status.NOT_EVALUATED, tuple(needs), tuple(notes))
+
+
+def _need(
+    design: Design,
+    part: MeanEndpoint | SensitivityEndpoint,
+    name: EndpointName,
+    finding: Finding | None,
+    question: str,
+) -> Need:
+    needed = question == "not worse"
+    power = _power_of(design, part, question)
+    if power is None:
+        return Need(name, finding, question, None, None, False, needed)
+    reached, wanted = power(design.planned_studies), design.planning.power
+    return Need(name, finding, question, reached, _fewest(power, wanted), reached >= wanted, needed)
+
+
+def _missing_of_sensitivity(design: Design) -> str:
+    return "sensitivity, per_study" + (", discordant" if design.design == "paired" else "")
+
+
+def _filled(design: Design, own: SensitivityEndpoint) -> SensitivityEndpoint:
+    """What is assumed of one finding: its own words, and else those of all of them together."""
+    pooled = design.endpoints.critical_sensitivity
+    given = own.model_dump(exclude_none=True, exclude_unset=True)
+    shared = {"expected_gain", "sensitivity", "discordant"}
+    return own.model_copy(update={key: getattr(pooled, key) for key in shared - set(given)})
 
 
 def _power_of(design: Design, part: MeanEndpoint | SensitivityEndpoint, question: str) -> Power | None:

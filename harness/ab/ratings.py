@@ -23,6 +23,9 @@ SHOWN: Final = 12
 """So many problems are printed; the rest are counted."""
 OPTIONAL: Final = ("turnaround", "drafted_at", "finalised_at", "site", "arm_guess")
 
+UNSURE: Final = 2
+"""A guess that is none: the reader was asked and had no idea."""
+
 Findings = frozenset[Finding]
 
 
@@ -48,7 +51,7 @@ class Ratings:
     """Critical findings by adjudication; None where the study was not adjudicated."""
     reported: tuple[Findings | None, ...]
     guess: NDArray[np.int8]
-    """1: taken for the challenger's, 0: for the current model's, -1: no guess."""
+    """1: taken for the challenger's, 0: for the current model's, `UNSURE`: no idea, -1: nobody asked."""
     guessed: bool
     """Whether the data have a column of guesses at all."""
 
@@ -130,7 +133,7 @@ def _check_columns(export: Export, columns: Columns) -> None:
 class _Parser:
     def __init__(self, export: Export, design: Design, problems: list[tuple[int, str]]) -> None:
         self._export, self._design, self._problems = export, design, problems
-        self._findings = {finding.lower(): finding for finding in design.critical_findings}
+        self._findings = {finding.lower(): finding for finding in design.findings}
         self._arms = {design.arms.current: False, design.arms.challenger: True}
 
     def row(self, place: int) -> dict[str, Any]:
@@ -163,9 +166,9 @@ class _Parser:
             blank = "critical_present" if row["present"] is None else "critical_reported"
             tell(blank, 'is blank beside an adjudicated one; write "none" where there is no finding')
         guess = cell("arm_guess")
-        row["guess"] = -1 if not guess else self._arms.get(guess)
+        row["guess"] = -1 if not guess else {"unsure": UNSURE, **self._arms}.get(guess)
         if row["guess"] is None:
-            tell("arm_guess", f"is neither {' nor '.join(self._arms)} nor blank")
+            tell("arm_guess", f"is neither {' nor '.join(self._arms)} nor unsure nor blank")
         return row
 
     def _critical(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import chi2, norm, rankdata
 
 from harness.ab.design import Design, EndpointName
 from harness.ab.effects import (
     MEANS,
+    Floats,
     Positives,
     Table,
     groups_of,
@@ -20,6 +21,8 @@ from harness.ab.effects import (
     worst_case,
     worst_case_positives,
 )
+from harness.ab.guards import LEAST
+from harness.ab.ordinal import proportional_odds
 from harness.ab.ratings import Ratings
 from harness.inference import clustered_mcnemar_test, signed_rank_test
 from harness.inference.two_way import rank_difference, two_way_bootstrap
@@ -38,7 +41,10 @@ class Alternative:
 
     endpoint: EndpointName
     analysis: str
-    difference: float | None
+    scale: Literal["difference", "rank", "odds ratio"]
+    """Of the estimate: challenger minus current in the endpoint's unit; how much more often the challenger's
+    value is higher than lower, -1 to 1; the odds of a higher value with the challenger, above 0."""
+    estimate: float | None
     low: float | None
     high: float | None
     p_value: float | None
@@ -49,6 +55,8 @@ class Group:
     """The effect in the rows of one reader or site."""
 
     name: str
+    studies: int
+    """That were read there."""
     patients: int
     units: int
     current: float | None
@@ -58,6 +66,13 @@ class Group:
     high: float | None
     """Of a two-sided 95 % interval by patient, not adjusted for the number of groups."""
     error: float | None
+    missed: tuple[int, int] | None = None
+    """Critical findings that the drafts of the current model missed, and the challenger's."""
+    findings: tuple[int, int] | None = None
+    """Critical findings that were there for either."""
+    harmed: bool = False
+    """Whether a loss of critical findings is shown, at the level of the verdict's bounds shared between
+    the groups (Bonferroni)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +96,7 @@ def alternatives(
     design: Design,
     confidence: float,
 ) -> list[Alternative]:
-    """Ranks and bootstrap of the means, the worst case of all, McNemar's test of sensitivity in pairs."""
+    """Ranks, proportional odds of ratings, bootstrap, the worst case of all, McNemar's test in pairs."""
     listed: list[Alternative] = []
     for endpoint in MEANS:
         whole = means[endpoint]
@@ -92,70 +107,131 @@ def alternatives(
             weights = table.weights()
             names, index = np.unique(table.patient, return_inverse=True)
             change = np.bincount(index, weights * table.values) * len(names)
-            ranks = signed_rank_test(change.round(12), np.zeros(len(change)))
-            listed.append(
-                Alternative(
-                    endpoint, "Wilcoxon signed rank, by patient", None, None, None, finite(ranks.p_value)
-                )
-            )
+            change = change.round(12)
+            ranks = signed_rank_test(change, np.zeros(len(change)))
+            listed.append(Alternative(
+                endpoint, "Wilcoxon signed rank, by patient", "rank", _rank_biserial(change), None, None,
+                finite(ranks.p_value),
+            ))  # fmt: skip
         else:
             above = rank_difference(table.values, table.challenger, table.patient,
                                     table.reader if len(np.unique(table.reader)) > 1 else None)  # fmt: skip
             listed.append(Alternative(
-                endpoint, "Wilcoxon-Mann-Whitney, clustered", None, None, None,
+                endpoint, "Wilcoxon-Mann-Whitney, clustered", "rank", finite(2 * above.estimate), None, None,
                 finite(above.test().p_value),
+            ))  # fmt: skip
+        if endpoint == "rating":
+            odds = proportional_odds(table)
+            reach = odds.interval(confidence)
+            listed.append(Alternative(
+                endpoint, "Proportional odds" + (", marginal" if table.paired else ""), "odds ratio",
+                *(finite(math.exp(value)) if math.isfinite(value) else None
+                  for value in (odds.estimate, reach.low, reach.high)), finite(odds.test().p_value),
             ))  # fmt: skip
         drawn = two_way_bootstrap(
             table.values, table.weights(), table.patient, table.reader, confidence, seed=design.seed
         )
         listed.append(Alternative(
-            endpoint, "Bootstrap by patient and reader", finite(drawn.estimate), finite(drawn.low),
-            finite(drawn.high), None,
+            endpoint, "Bootstrap by patient and reader", "difference", finite(drawn.estimate),
+            finite(drawn.low), finite(drawn.high), None,
         ))  # fmt: skip
         worst = worst_case(endpoint, whole)
         bounds = worst.interval(confidence)
         listed.append(Alternative(
-            endpoint, WORST_CASE, finite(worst.estimate), finite(bounds.low),
+            endpoint, WORST_CASE, "difference", finite(worst.estimate), finite(bounds.low),
             finite(bounds.high), finite(worst.test().p_value),
         ))  # fmt: skip
     paired = design.design == "paired"
     filled = sensitivity_effect(worst_case_positives(ratings, found, paired), paired)
     bounds = filled.interval(confidence=confidence)
     listed.append(Alternative(
-        "critical_sensitivity", WORST_CASE, finite(filled.difference), finite(bounds.low),
+        "critical_sensitivity", WORST_CASE, "difference", finite(filled.difference), finite(bounds.low),
         finite(bounds.high), finite(filled.p_value),
     ))  # fmt: skip
     if paired:
         p = _mcnemar(found)
         listed.append(Alternative(
-            "critical_sensitivity", "McNemar by patient (Obuchowski)", None, None, None, finite(p)
+            "critical_sensitivity", "McNemar by patient (Obuchowski)", "difference", None, None, None,
+            finite(p),
         ))  # fmt: skip
     return listed
 
 
-def heterogeneity(means: Mapping[EndpointName, Table], ratings: Ratings) -> list[Heterogeneity]:
-    """Of each mean, by reader and by site."""
+def _rank_biserial(change: Floats) -> float:
+    """Ranks of gains less ranks of losses, as a share of all (Kerby, Compr Psychol 2014;3)."""
+    moved = change[change != 0]
+    ranks = rankdata(np.abs(moved))
+    return float((ranks * np.sign(moved)).sum() / ranks.sum()) if len(moved) else 0.0
+
+
+def heterogeneity(
+    means: Mapping[EndpointName, Table], found: Positives, ratings: Ratings, design: Design, level: float
+) -> list[Heterogeneity]:
+    """Of each endpoint, by reader and by site.
+
+    Args:
+        means: tables of the means.
+        found: critical findings; those of a group are in the studies that it read.
+        ratings: the data.
+        design: the design.
+        level: two-sided, of the bounds that decide; shared between the groups.
+    """
     listed = []
     for by, names in (("reader", ratings.reader), ("site", ratings.site)):
         known = groups_of(names.tolist())
         if len(known) < 2:
             continue
+        read = {name: set(ratings.study[names == name].tolist()) for name in known}
         for endpoint in MEANS:
-            groups = tuple(_group(name, means[endpoint].select(names == name)) for name in known)
-            p, inconsistency = _cochran(groups)
-            listed.append(Heterogeneity(endpoint, by, groups, p, inconsistency))
+            groups = tuple(
+                _group(name, len(read[name]), means[endpoint].select(names == name)) for name in known
+            )
+            listed.append(Heterogeneity(endpoint, by, groups, *_cochran(groups)))
+        groups = tuple(
+            _sensitivity_group(name, len(read[name]), found.select(np.isin(found.study, sorted(read[name]))),
+                               design, level / len(known))
+            for name in known
+        )  # fmt: skip
+        listed.append(Heterogeneity("critical_sensitivity", by, groups, *_cochran(groups)))
     return listed
 
 
-def _group(name: str, table: Table) -> Group:
+def _sensitivity_group(name: str, studies: int, found: Positives, design: Design, level: float) -> Group:
+    paired = design.design == "paired"
+    effect = sensitivity_effect(found, paired, tested=False)
+    both = np.isfinite(found.current) & np.isfinite(found.challenger)
+    arms = [arm[both if paired else np.isfinite(arm)] for arm in (found.current, found.challenger)]
+    old, new = (int((arm == 0).sum()) for arm in arms)
+    interval = effect.interval(confidence=0.95)
+    width = interval.high - interval.low
+    return Group(
+        name=name,
+        studies=studies,
+        patients=effect.patients,
+        units=effect.units,
+        current=finite(effect.current),
+        challenger=finite(effect.challenger),
+        difference=finite(effect.difference),
+        low=finite(interval.low),
+        high=finite(interval.high),
+        # Of the score interval, which has a width even where no draft differs.
+        error=finite(width / (2 * float(norm.isf(0.025)))) if not effect.reason else None,
+        missed=(old, new),
+        findings=(len(arms[0]), len(arms[1])),
+        harmed=not effect.reason and level > LEAST and effect.interval(confidence=1 - level).high < 0,
+    )
+
+
+def _group(name: str, studies: int, table: Table) -> Group:
     table = table.complete()
     if not table.both_arms():
-        return Group(name, 0, 0, None, None, None, None, None, None)
+        return Group(name, studies, 0, 0, None, None, None, None, None, None)
     weights = table.weights()
     effect = table.difference(by_reader=False)
     interval = effect.interval(0.95)
     return Group(
         name=name,
+        studies=studies,
         patients=len(np.unique(table.patient)),
         units=len(np.unique(table.unit)) if table.paired else len(table.values),
         current=-math.fsum((weights * table.values)[weights < 0]),

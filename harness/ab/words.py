@@ -7,7 +7,12 @@ from typing import Final
 
 from harness.ab.decide import Endpoint, Outcome
 from harness.ab.design import EndpointName
+from harness.ab.guards import NO_ALPHA, Guard
+from harness.ab.robustness import Alternative, Group
 from harness.status import Status
+
+ORDINAL: Final = 0.05
+"""Two-sided p below which ranks or odds that point the other way are told."""
 
 LABELS: Final[dict[EndpointName, str]] = {
     "rating": "Rating of drafts (1 to 5)",
@@ -49,17 +54,45 @@ def amount(name: EndpointName, value: float | None, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
-def difference(item: Endpoint) -> str:
+def difference(item: Endpoint | Guard) -> str:
     """`+0.27 (+0.22 to +0.33)`."""
+    name = _unit(item)
     if item.low is None or item.high is None:
-        return amount(item.name, item.difference, sign=True)
-    low, high = (amount(item.name, end, sign=True).partition(" ")[0] for end in (item.low, item.high))
-    return f"{amount(item.name, item.difference, sign=True)} ({low} to {high})"
+        return amount(name, item.difference, sign=True)
+    low, high = (amount(name, end, sign=True).partition(" ")[0] for end in (item.low, item.high))
+    return f"{amount(name, item.difference, sign=True)} ({low} to {high})"
 
 
-def margin(item: Endpoint) -> str:
-    """The loss that would still do: `−0.20`."""
-    return amount(item.name, -item.sign * item.margin, sign=True)
+def margin(item: Endpoint | Guard) -> str:
+    """The loss that would still do: `−0.20`; "none" where the design leaves it undecided."""
+    if item.margin is None:
+        return "none"
+    return amount(_unit(item), -(1 if isinstance(item, Guard) else item.sign) * item.margin, sign=True)
+
+
+def _unit(item: Endpoint | Guard) -> EndpointName:
+    return "critical_sensitivity" if isinstance(item, Guard) else item.name
+
+
+def estimate(item: Alternative) -> str:
+    """An alternative's estimate on its own scale: `+0.22`, `odds × 1.84`, `rank +0.31`."""
+    return _scaled(item, item.estimate)
+
+
+def reach(item: Alternative) -> str:
+    """Its interval, a dash where there is none."""
+    if item.low is None or item.high is None:
+        return "–"
+    return f"{_scaled(item, item.low)} to {_scaled(item, item.high)}"
+
+
+def _scaled(item: Alternative, value: float | None) -> str:
+    if value is None:
+        return "–"
+    if item.scale == "difference":
+        return amount(item.endpoint, value, sign=True)
+    text = f"odds × {value:.2f}" if item.scale == "odds ratio" else f"rank {value:+.2f}"
+    return text.replace("-", "−")
 
 
 def against(item: Endpoint) -> str:
@@ -67,8 +100,8 @@ def against(item: Endpoint) -> str:
     return f"({amount(item.name, item.challenger)} against {amount(item.name, item.current)})"
 
 
-def finding(item: Endpoint) -> str:
-    """What was found of one endpoint, in a few words."""
+def finding(item: Endpoint | Guard) -> str:
+    """What was found of one endpoint or critical finding, in a few words."""
     return {
         "better": "Better",
         "worse": "Worse",
@@ -76,6 +109,7 @@ def finding(item: Endpoint) -> str:
         "not worse": "Not worse",
         "open": "Not decided",
         "undefined": "Could not be judged",
+        "undecided": "Not decided by this trial",
     }[item.finding]
 
 
@@ -106,29 +140,114 @@ def because(item: Endpoint) -> str:
     )
 
 
+def because_of(item: Guard) -> str:
+    """Why a critical finding was found so."""
+    if item.finding == "undefined" or item.low is None or item.high is None:
+        return f"{item.reason[0].upper()}{item.reason[1:]}."
+    worst, least = (amount("critical_sensitivity", max(0.0, -end)) for end in (item.low, item.high))
+    if item.status is Status.FAIL:
+        return f"A loss is shown: at least {least} of cases."
+    if item.margin is None:
+        return f"Left undecided by the design: a loss of up to {worst} of cases is not excluded."
+    allowed = amount("critical_sensitivity", item.margin)
+    if item.status is Status.PASS:
+        return f"No more than {worst} of cases were lost; up to {allowed} may be."
+    if "adjudicated" in item.reason:
+        return "Within the margin only if studies without adjudication are left out: all were to have it."
+    few = " There are too few cases to tell." if "not even" in item.reason else ""
+    return f"Up to {worst} of cases may have been lost; only {allowed} may be.{few}"
+
+
 def conclusion(outcome: Outcome) -> str:
-    """One sentence."""
+    """One sentence; and another where a critical finding is not decided by the trial, or ranks disagree."""
+    more = [*([left] if (left := undecided(outcome)) else []), *disagreements(outcome)]
+    return " ".join([_conclusion(outcome), *more])
+
+
+def undecided(outcome: Outcome) -> str:
+    """That this trial does not decide some critical findings, which its design left so; "" where none."""
+    left = [item for item in outcome.critical if not item.counts]
+    if not left:
+        return ""
+    seen = [
+        f"{item.name.value} ("
+        + (
+            "none seen"
+            if item.finding == "undefined"
+            else f"{_share(item.challenger, item.challenger_of)} reported against "
+            f"{_share(item.current, item.current_of)}"
+        )
+        + ")"
+        for item in left
+    ]
+    them = "it" if len(left) == 1 else "them"
+    return f"By design this trial does not decide {listed(seen)}: a loss of {them} is not excluded."
+
+
+def disagreements(outcome: Outcome) -> list[str]:
+    """Where ratings taken as an order do not bear out what their mean says."""
+    rating = next(item for item in outcome.endpoints if item.name == "rating")
+    if rating.difference is None or rating.finding == "undefined":
+        return []
+    found = []
+    for item in outcome.alternatives:
+        if item.endpoint != "rating" or item.scale == "difference" or item.estimate is None:
+            continue
+        p = 1.0 if item.p_value is None else item.p_value
+        gain = item.estimate - (1 if item.scale == "odds ratio" else 0)
+        name = item.analysis.partition(",")[0]
+        if gain * rating.difference < 0 and (p < ORDINAL or rating.finding == "better"):
+            found.append(f"{name} points the other way ({estimate(item)})")
+        elif rating.finding == "better" and not p < outcome.look.level:
+            found.append(f"{name} does not show it ({estimate(item)})")
+        elif rating.finding in ("not worse", "open") and gain < 0 and p < ORDINAL:
+            found.append(f"{name} shows lower ratings ({estimate(item)})")
+    if not found:
+        return []
+    said = "rose" if rating.difference > 0 else "fell" if rating.difference else "stayed"
+    return [f"Ratings as an order disagree: their mean {said}, but {listed(found)}."]
+
+
+def _conclusion(outcome: Outcome) -> str:
     name = outcome.design.arms.challenger
     if outcome.status is Status.PASS:
         better = [
             f"{_BETTER[item.name]} {against(item)}" for item in outcome.endpoints if item.finding == "better"
         ]
-        safe = "and nothing was lost beyond its margin, critical findings included"
+        guarded = [item.name.value for item in outcome.critical if item.margin is not None]
+        safe = f"and nothing was lost beyond its margin, nor by itself any of {listed(guarded)}"
+        if len(guarded) == 1:
+            safe = f"and nothing was lost beyond its margin, nor {guarded[0]} by itself"
         return f"Promote {name}: {listed(better)}, {safe}."
+    missed = [item for item in outcome.critical if item.status is Status.FAIL]
     failed = [item for item in outcome.endpoints if item.status is Status.FAIL]
     failed.sort(key=lambda item: (item.finding == "open", item.name != "critical_sensitivity"))
     if outcome.status is Status.FAIL:
-        if not failed:
+        if not failed and not missed:
             return f"Do not promote {name}: nothing was lost beyond its margin, but no gain was shown either."
-        return f"Do not promote {name}: {listed([_against_it(item) for item in failed])}."
+        names = [f"{item.name.value} {_found(item)}" for item in missed]
+        against_it = [f"it missed more cases of {listed(names)}"] if missed else []
+        return f"Do not promote {name}: {listed(against_it + [_against_it(item) for item in failed])}."
     # What speaks of patients' safety first.
-    undecided = sorted(
+    still_open = sorted(
         (item for item in outcome.endpoints if item.status is Status.NOT_EVALUATED),
         key=lambda item: item.name != "critical_sensitivity",
     )
-    lost = [_OF[item.name] for item in undecided if item.finding == "open"]
+    lost = [f"{item.name.value} {_found(item)}" for item in outcome.critical
+            if item.counts and item.finding == "open" and item.reason != NO_ALPHA]  # fmt: skip
+    lost += [_OF[item.name] for item in still_open if item.finding == "open" and item.reason != NO_ALPHA]
     causes = [f"a loss beyond the margin cannot be excluded for {listed(lost)}"] if lost else []
-    causes += [_against_it(item) for item in undecided if item.finding != "open"]
+    if any(item.reason == NO_ALPHA for item in outcome.endpoints):
+        causes.append(f"{NO_ALPHA} (look {outcome.look.number}, at {outcome.look.fraction:.0%})")
+    unseen = [item.name.value for item in outcome.critical if item.counts and item.finding == "undefined"]
+    causes += [f"no adjudicated case tells of {listed(unseen)}"] if unseen else []
+    causes += [
+        f"critical findings were lost with {part.by} {group.name} {_share_of(group)}"
+        for part in outcome.heterogeneity
+        for group in part.groups
+        if group.harmed
+    ]
+    causes += [_against_it(item) for item in still_open if item.finding != "open"]
     broken = [item.name for item in outcome.checks if item.status is not Status.PASS]
     if broken:
         causes.append(
@@ -138,6 +257,20 @@ def conclusion(outcome: Outcome) -> str:
         causes.append("nothing was shown to be better so far")
     more = "" if outcome.look.fraction >= 1 else " Go on to the planned number of studies."
     return f"No decision on {name}, which must not be promoted on these data: {listed(causes)}.{more}"
+
+
+def _found(item: Guard) -> str:
+    """`(2 of 12 against 12 of 12)`."""
+    return f"({_share(item.challenger, item.challenger_of)} against {_share(item.current, item.current_of)})"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part:,} of {whole:,}"
+
+
+def _share_of(group: Group) -> str:
+    (old, new), (of_old, of_new) = group.missed or (0, 0), group.findings or (0, 0)
+    return f"({_share(of_new - new, of_new)} against {_share(of_old - old, of_old)})"
 
 
 def _against_it(item: Endpoint) -> str:
@@ -158,7 +291,7 @@ def listed(parts: Sequence[str]) -> str:
 def cautions(outcome: Outcome) -> list[str]:
     """What the data do not show, for the page's last section and the terminal."""
     design = outcome.design
-    found = []
+    found = [line for line in (undecided(outcome), *disagreements(outcome)) if line]
     for part in outcome.heterogeneity:
         label = LABELS[part.endpoint].partition(" (")[0]
         whole = next(item for item in outcome.endpoints if item.name == part.endpoint)

@@ -19,11 +19,13 @@ Compares two models on live ratings, as the design file declares it.
 RATINGS is CSV or Parquet with a row for each study, model and reader: study, patient, arm, reader,
 rating (1 to 5), draft, final, critical_present, critical_reported (semicolons; "none"), turnaround
 (minutes) or drafted_at and finalised_at, and, if there are, site and arm_guess. The design maps other
-names of columns. LIST is CSV with a column of patients; the column of arms is added, on standard output
-or in --out. Begin a design from suites/clinical/paired.yaml or randomised.yaml.
+names of columns; a guess of the arm may be "unsure". LIST is CSV with a column of patients; the column of
+arms is added, on standard output or in --out. Begin a design from suites/clinical/paired.yaml or
+randomised.yaml: copy it to where the trial's log of looks is to lie.
 
-Each look at more data is counted in a hash-chained log and spends alpha. The page quotes reports: keep
-it where those may be kept.
+Each look at more data is counted in a hash-chained log beside the design, wherever the data lie, and
+spends alpha: keep one design file for the whole trial, and complete ratings and adjudication before you
+look, since corrected data are another look. The page quotes reports: keep it where those may be kept.
 """
 
 
@@ -42,7 +44,7 @@ def add(verbs: Any) -> None:
     verb.add_argument("--out", type=Path, metavar="DIR",
                       help="where to write; default: DATA-ab beside DATA (assign: a file)")  # fmt: skip
     verb.add_argument(
-        "--looks", type=Path, metavar="FILE", help="log of looks; default: looks.jsonl beside DATA"
+        "--looks", type=Path, metavar="FILE", help="log of looks; default: looks.jsonl beside the design"
     )
     verb.set_defaults(act=act)
 
@@ -72,7 +74,7 @@ def _judge(data: Path, options: argparse.Namespace) -> int:
     design = read_design(options.design)
     ratings = read_ratings(data, design)
     out = options.out or data.with_name(f"{data.stem}-ab")
-    looks = options.looks or data.resolve().parent / "looks.jsonl"
+    looks = options.looks or options.design.resolve().parent / "looks.jsonl"
     outcome = evaluate(ratings, design, looks)
     paths = [write_json(out, outcome)]
     _show(outcome)
@@ -88,6 +90,7 @@ def _show(outcome: Outcome) -> None:
     from rich.table import Table
 
     from harness.ab import words
+    from harness.ab.guards import NO_ALPHA
     from harness.cli.terminal import STYLE, output
     from harness.comparison.summary import p_value
     from harness.status import Status
@@ -112,11 +115,20 @@ def _show(outcome: Outcome) -> None:
             words.amount(item.name, item.challenger), words.difference(item), words.margin(item),
             p_value(item.p_value), p_value(item.adjusted), f"[{STYLE[item.status]}]{words.finding(item)}",
         )  # fmt: skip
+        for guard in outcome.critical if item.name == "critical_sensitivity" else ():
+            table.add_row(
+                f"  {guard.name.value}", f"{guard.current:,}/{guard.current_of:,}",
+                f"{guard.challenger:,}/{guard.challenger_of:,}", words.difference(guard), words.margin(guard),
+                "", "", f"[{STYLE[guard.status]}]{words.finding(guard)}",
+            )  # fmt: skip
     console.print(table)
     console.print()
     for item in outcome.endpoints:
         if item.status is not Status.PASS:
             console.print(f"{words.LABELS[item.name]}: {item.reason}", markup=False)
+    for guard in outcome.critical:
+        if guard.status is not Status.PASS and guard.reason != NO_ALPHA:  # the endpoints say so already
+            console.print(f"{guard.name.value}: {guard.reason}", markup=False)
     for check in outcome.checks:
         if check.status is not Status.PASS:
             console.print(f"{check.name}: no. {check.sentence}", markup=False)
@@ -170,7 +182,8 @@ def _plan(design_file: Path) -> int:
         studies = "–" if need.studies is None else f"{need.studies:,}"
         status = Status.PASS if need.enough else Status.NOT_EVALUATED
         mark = "" if not need.needed else f"[{STYLE[status]}]{'enough' if need.enough else 'too few'}"
-        table.add_row(LABELS[need.endpoint], need.question, power, studies, mark)
+        label = LABELS[need.endpoint] if need.critical is None else f"  {need.critical.value}"
+        table.add_row(label, need.question, power, studies, mark)
     print(f"{design.name}: {design.design}, {design.planned_studies:,} studies planned\n")
     console.print(table)
     console.print()

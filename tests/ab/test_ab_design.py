@@ -45,8 +45,16 @@ def test_digest_follows_content_not_layout(tmp_path):
         ("design: paired", "design: randomised", "a randomised design needs an assignment"),
         ("challenger: candidate", "challenger: production", "must have different names"),
         ("alpha: 0.01", "alpha: 0.5", "alpha: input should be less than or equal to 0.1"),
-        ("[Pneumothorax,", "[Pneumothrax,", r"critical_findings\[0\]: input should be"),
-        ("planned_studies: 1000", "planned_studies: .inf", "planned_studies: input should be"),
+        (
+            "  Pneumothorax:",
+            "  Pneumothrax:",
+            r"design.yaml:20:3: critical_findings.Pneumothrax: input should",
+        ),
+        ("  Fracture: {margin: 0.1, ", "  Fracture: {", "critical_findings.Fracture.margin: missing"),
+        ("  Fracture: {margin", "  Fracture: {margni", "Fracture.margni: unknown key; did you mean margin"),
+        ("  Fracture: {margin: 0.1, per_study: 0.075}", "", "no word of Fracture: give each a margin in"),
+        ("arms:", "undecided: [Fracture]\narms:", "stands in critical_findings and undecided"),
+        ("planned_studies: 2000", "planned_studies: .inf", "planned_studies: input should be"),
         ("  turnaround: {margin", "  turnaround_: {margin", "endpoints.turnaround: missing"),
     ],
 )

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from trials import PAIRED, RANDOMISED, Truth, trial
+from trials import RANDOMISED, TRIAL, Truth, trial
 
 from harness.ab import words
 from harness.ab.decide import evaluate
 from harness.ab.page import model, render, write_json, write_page
-from harness.ab.plots import distribution, endpoints, readers
+from harness.ab.plots import distribution, endpoints, findings, readers
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,9 @@ def cases(tmp_path_factory):
     """Name -> ratings and outcome."""
     root = tmp_path_factory.mktemp("page")
     truths = {
-        "good": (PAIRED, 1000, Truth(gain=0.35, sensitivity=(0.96, 0.99), missing=0)),
-        "bad": (PAIRED, 1000, Truth(gain=-0.5, sensitivity=(0.98, 0.8), told_apart=0.4)),
-        "small": (PAIRED, 40, Truth(missing=0.2)),
+        "good": (TRIAL, 1000, Truth(gain=0.35, sensitivity=(0.96, 0.99), missing=0)),
+        "bad": (TRIAL, 1000, Truth(gain=-0.5, sensitivity=(0.98, 0.8), told_apart=0.4)),
+        "small": (TRIAL, 40, Truth(missing=0.2)),
         "dealt": (RANDOMISED, 1500, Truth()),
     }
     found = {}
@@ -33,7 +33,7 @@ def cases(tmp_path_factory):
     ratings = found["good"][0]
     bare = replace(ratings, present=(none,) * len(ratings), reported=(none,) * len(ratings),
                    rating=np.full(len(ratings), 5.0), site=np.full(len(ratings), ""))  # fmt: skip
-    found["bare"] = bare, evaluate(bare, PAIRED, root / "bare.jsonl")
+    found["bare"] = bare, evaluate(bare, TRIAL, root / "bare.jsonl")
     return found
 
 
@@ -41,8 +41,16 @@ def cases(tmp_path_factory):
     ("name", "decision", "said"),
     [
         ("good", "PROMOTE", "Promote candidate: readers rated its drafts higher"),
-        ("bad", "DO NOT PROMOTE", "Do not promote candidate: it missed more critical findings"),
-        ("small", "NOT EVALUATED", "a loss beyond the margin cannot be excluded for critical findings"),
+        (
+            "bad",
+            "DO NOT PROMOTE",
+            "Do not promote candidate: it missed more cases of Pneumothorax (59 of 76 against 73 of 76)",
+        ),
+        (
+            "small",
+            "NOT EVALUATED",
+            "there is no alpha to spend (look 1, at 4%) and the data do not pass 1 of 6 checks",
+        ),
         ("bare", "NOT EVALUATED", "critical findings reported could not be judged (no adjudicated"),
     ],
 )
@@ -87,8 +95,19 @@ def test_pictures_are_xml_and_tell_their_numbers(cases):
         told = tree.find("{http://www.w3.org/2000/svg}title").text
         for item in outcome.endpoints:
             assert words.difference(item) in told
-        for part in (part for part in outcome.heterogeneity if part.endpoint == "rating"):
-            ET.fromstring(readers(part.groups, "x"))
+        tree = ET.fromstring(findings(outcome.critical))
+        told = tree.find("{http://www.w3.org/2000/svg}title").text
+        for item in outcome.critical:
+            assert (
+                f"{item.name.value}: {item.current} of {item.current_of} against {item.challenger} of" in told
+            )
+        groups = {(part.by, part.endpoint): part.groups for part in outcome.heterogeneity}
+        for by in {by for by, _ in groups}:
+            rated, found = groups[by, "rating"], groups[by, "critical_sensitivity"]
+            told = readers(rated, found, "x")
+            ET.fromstring(told)
+            for group in found:
+                assert f"{group.missed[1]} of {group.findings[1]}" in told
     ET.fromstring(distribution([("a", [1, 2, 3, 4, 5]), ("b", [0, 0, 0, 0, 0])]))
 
 
@@ -117,10 +136,10 @@ def test_cautions_name_what_stands_against_it(cases):
 
 
 def evaluate_groups(ratings):
-    from harness.ab.effects import tables
+    from harness.ab.effects import positives, tables
     from harness.ab.robustness import heterogeneity
 
-    return tuple(heterogeneity(tables(ratings, PAIRED), ratings))
+    return tuple(heterogeneity(tables(ratings, TRIAL), positives(ratings), ratings, TRIAL, 0.05))
 
 
 def test_frequent_edits_and_examples_are_those_of_the_drafts(cases):

@@ -11,6 +11,7 @@ from harness.ab.effects import Table
 from harness.ab.planning import plan, power_of_mean
 from harness.inference import power_mcnemar, power_non_inferiority, power_paired_t, square_and_add
 from harness.inference.clustered import clustered_proportion_interval
+from harness.report import Finding
 from harness.status import Status
 
 
@@ -40,7 +41,8 @@ def test_of_one_reader_and_a_study_a_patient_it_is_the_paired_t_test():
 
 
 def test_paired_sensitivity_is_planned_exactly():
-    found = plan(changed(LONE, endpoints__critical_sensitivity__expected_gain=0.02))
+    design = changed(LONE, planned_studies=1000, endpoints__critical_sensitivity__expected_gain=0.02)
+    found = plan(changed(design, endpoints__critical_sensitivity__discordant=0.04))
     pairs = 300  # 0.3 a study
     exact = power_non_inferiority(0.03, 0.01, pairs, 0.05, 0.025)
     assert need(found, "critical_sensitivity", "not worse").power == pytest.approx(exact)
@@ -58,6 +60,20 @@ def test_the_studies_asked_for_are_just_enough(design):
         assert need(again, item.endpoint, item.question).power >= 0.8
         fewer = plan(changed(design, planned_studies=int(item.studies * 0.97)))
         assert need(fewer, item.endpoint, item.question).power < 0.81
+
+
+def test_each_critical_finding_is_planned_by_itself():
+    rare = dict(PAIRED.critical_findings)
+    rare[Finding.FRACTURE] = rare[Finding.FRACTURE].model_copy(update={"per_study": 0.01})
+    found = plan(PAIRED.model_copy(update={"critical_findings": rare}))
+    assert found.status is Status.NOT_EVALUATED  # pooled and others are enough, this one is not
+    few = {need.critical: need.studies for need in found.needs if need.needed and not need.enough}
+    assert list(few) == [Finding.FRACTURE]
+    assert few[Finding.FRACTURE] > 3 * PAIRED.planned_studies
+    del rare[Finding.FRACTURE]
+    left = PAIRED.model_copy(update={"critical_findings": rare, "undecided": (Finding.FRACTURE,)})
+    assert plan(left).status is Status.PASS
+    assert any("does not decide Fracture alone" in line for line in plan(left).notes)
 
 
 def test_too_few_studies_too_few_readers_and_no_gain_are_told():

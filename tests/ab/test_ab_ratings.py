@@ -82,7 +82,7 @@ def test_parquet_is_the_same_as_csv(tmp_path):
         ("turnaround", "soon", "turnaround is no finite number"),
         ("arm", "placebo", "arm is neither production nor candidate"),
         ("arm", "", "arm is neither"),
-        ("arm_guess", "both", "arm_guess is neither production nor candidate nor blank"),
+        ("arm_guess", "both", "arm_guess is neither production nor candidate nor unsure nor blank"),
         ("study", "", "study is blank"),
         ("patient", " ", "patient is blank"),
         ("reader", "", "reader is blank"),

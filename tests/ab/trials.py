@@ -17,7 +17,21 @@ from simulate_ratings import Truth, simulate, write_csv  # noqa: E402
 PAIRED = read_design(ROOT / "suites/clinical/paired.yaml")
 RANDOMISED = read_design(ROOT / "suites/clinical/randomised.yaml")
 
-__all__ = ["PAIRED", "RANDOMISED", "ROOT", "Truth", "exported", "reordered", "simulate", "trial", "write_csv"]
+
+def smaller(design, studies, margin):
+    """A design that so few studies decide: every critical finding has this margin."""
+    own = {finding: part.model_copy(update={"margin": margin})
+           for finding, part in design.critical_findings.items()}  # fmt: skip
+    return design.model_copy(update={"planned_studies": studies, "critical_findings": own})
+
+
+TRIAL = smaller(PAIRED, 1000, 0.15)
+DEALT = smaller(RANDOMISED, 5000, 0.25)
+
+__all__ = [
+    "DEALT", "PAIRED", "RANDOMISED", "ROOT", "TRIAL", "Truth", "exported", "reordered", "simulate", "smaller",
+    "trial", "write_csv",
+]  # fmt: skip
 
 
 def exported(folder, rows, design):
