@@ -170,10 +170,10 @@ def _whole(
 ) -> Status:
     # A check that failed says that the data are not those of the design: no verdict rests on them. Nor does
     # one on all patients where some are seen to fare worse.
-    doubts = [item for item in checks if item.status is not Status.PASS]
-    doubts += [group for part in groups for group in part.groups if group.harmed]
+    doubts = sum(item.status is not Status.PASS for item in checks)
+    doubts += sum(group.harmed for part in groups for group in part.groups)
     decided = [*(item.status for item in endpoints), *(item.status for item in critical if item.counts)]
-    status = Status.whole([*decided, *(Status.NOT_EVALUATED for _ in doubts)])
+    status = Status.whole([*decided, *[Status.NOT_EVALUATED] * doubts])
     if status is Status.PASS and not any(item.finding == "better" for item in endpoints):
         return Status.FAIL if look.fraction >= 1 else Status.NOT_EVALUATED
     return status

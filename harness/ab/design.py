@@ -239,6 +239,9 @@ def _known(path: tuple[Any, ...]) -> list[str]:
         ("endpoints", "critical_sensitivity"): SensitivityEndpoint,
         ("planning",): Planning,
     }
-    other = {"endpoints": MeanEndpoint, "critical_findings": SensitivityEndpoint}
+    other: dict[Any, type[BaseModel]] = {
+        "endpoints": MeanEndpoint,
+        "critical_findings": SensitivityEndpoint,
+    }
     part = parts.get(path) or other.get(path[0])
     return list(part.model_fields) if part else []

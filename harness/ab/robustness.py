@@ -106,7 +106,7 @@ def alternatives(
         if table.paired:
             weights = table.weights()
             names, index = np.unique(table.patient, return_inverse=True)
-            change = np.bincount(index, weights * table.values) * len(names)
+            change: Floats = np.bincount(index, weights * table.values).astype(np.float64) * len(names)
             change = change.round(12)
             ranks = signed_rank_test(change, np.zeros(len(change)))
             listed.append(Alternative(
@@ -123,10 +123,13 @@ def alternatives(
         if endpoint == "rating":
             odds = proportional_odds(table)
             reach = odds.interval(confidence)
+            estimate, low, high = (
+                finite(math.exp(value)) if math.isfinite(value) else None
+                for value in (odds.estimate, reach.low, reach.high)
+            )
             listed.append(Alternative(
                 endpoint, "Proportional odds" + (", marginal" if table.paired else ""), "odds ratio",
-                *(finite(math.exp(value)) if math.isfinite(value) else None
-                  for value in (odds.estimate, reach.low, reach.high)), finite(odds.test().p_value),
+                estimate, low, high, finite(odds.test().p_value),
             ))  # fmt: skip
         drawn = two_way_bootstrap(
             table.values, table.weights(), table.patient, table.reader, confidence, seed=design.seed
