@@ -34,7 +34,7 @@ def verdict(tmp_path, records, **changed):
 def test_an_equal_model_passes_at_the_end_and_is_looked_at_as_declared(tmp_path):
     shadow = run(*declare(tmp_path, SHADOW, deployment()))
     assert [look["share"] for look in shadow.looks] == [0.25, 0.5, 0.75, 1.0]
-    assert [look["positives"] for look in shadow.looks] == [50, 100, 150, 220]
+    assert [look["positives"] for look in shadow.looks] == [200, 400, 600, 880]
     assert shadow.verdict["status"] == "PASS"
     found = read_shadow(tmp_path / "out")
     assert found.status is Status.PASS
@@ -224,7 +224,7 @@ def test_a_stream_that_was_changed_behind_a_look_is_refused(tmp_path):
     config, stream = declare(tmp_path, SHADOW, deployment(end=False))
     run(config, stream)
     text = stream.read_text()
-    stream.write_text(text.replace('"findings": ["Pneumothorax"]', '"findings": ["Pneumonia"]   ', 1))
+    stream.write_text(text.replace('"findings": ["Pneumothorax"', '"findings": ["Pneumonia"   ', 1))
     with pytest.raises(LedgerError, match="not those that were read then"):
         run(config, stream)
 
