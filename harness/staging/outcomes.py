@@ -74,7 +74,7 @@ class _Study:
                 told.append("uncounted")
             elif said is not None:
                 told.append("bad" if there - said else "good")
-            elif not told:
+            elif not told or reading.flagged == "uncounted":
                 return "lacking"
         if self.failed and "good" in told:
             return "bad"  # where no report came, nothing was found

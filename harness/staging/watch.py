@@ -80,13 +80,13 @@ class Watch:
         self._unread: HarnessError | None = None
         """Why the stream cannot be taken up where the log left it."""
         try:
-            self._take_up()
+            self._take_up(entries)
         except HarnessError as error:
             if not patient:
                 raise
             self._unread = error
 
-    def _take_up(self) -> None:
+    def _take_up(self, entries: list[dict[str, Any]]) -> None:
         """Reads the stream again as far as the log says, in the same steps.
 
         Raises:
@@ -94,7 +94,7 @@ class Watch:
         """
         faults = Faults()
         followed, outcomes = Followed(self.stream, faults), Outcomes(self.config, self.start, faults)
-        for entry in self.log.entries():
+        for entry in entries:
             if "read" in entry:
                 for place, value in followed.again(entry):
                     outcomes.add(value, place)
@@ -129,10 +129,20 @@ class Watch:
             LedgerError: the folder cannot be written.
         """
         self._look_until(-math.inf)
-        if self.decision is None and self._back(now):
-            self._advance(now)
+        if self.decision is None and self._read(now):
+            self._look_until(now)
+            if self.decision is None and self.followed.moved:
+                self.log.append("read", **self.followed.mark())
 
-    def _advance(self, now: float) -> None:
+    def _read(self, now: float) -> bool:
+        """Reads what is new, with the looks that are due by the stream's time; False if that cannot be."""
+        if self._unread is not None:
+            entries = list(self.log.entries())
+            try:
+                self._take_up(entries)
+            except HarnessError as error:
+                self._without(error, now)
+                return False
         lines = self.followed.lines()
         while self.decision is None:
             try:
@@ -140,37 +150,28 @@ class Watch:
             except StopIteration:
                 break
             except HarnessError as error:
-                if not self.patient:
-                    raise
                 if self.followed.moved:
                     self.log.append("read", **self.followed.mark())
-                self._unread = error
-                self._back(now)
-                return
+                self._without(error, now)
+                return False
             self.outcomes.add(value, place)
             self._look_until(self.outcomes.clock.now or -math.inf)
-        if self.decision is None:
-            self._look_until(now)
-        if self.decision is None and self.followed.moved:
-            self.log.append("read", **self.followed.mark())
+        if self.lost is not None:
+            self.log.append("found", at=_iso(now))
+            self.lost = None
+        return True
 
-    def _back(self, now: float) -> bool:
-        """Whether there is a stream to read; without one for too long, decides to roll back."""
-        if self._unread is not None:
-            with contextlib.suppress(HarnessError):
-                self._take_up()
-        if self._unread is None:
-            if self.lost is not None:
-                self.log.append("found", at=_iso(now))
-                self.lost = None
-            return True
+    def _without(self, error: HarnessError, now: float) -> None:
+        """Enters that there is no stream to read; rolls back where that has lasted too long."""
+        if not self.patient:
+            raise error
+        self._unread = error
         if self.lost is None:
-            self.lost = self.log.append("lost", at=_iso(now), why=str(self._unread))
+            self.lost = self.log.append("lost", at=_iso(now), why=str(error))
         since = max(self.start, datetime.fromisoformat(self.lost["at"]).timestamp())
         if now - since > 60 * self.config.silence_min:
-            minutes = round((now - since) / 60, 2)
-            self._decided("roll back", _iso(now), [f"no stream for {minutes:g} minutes: {self.lost['why']}"])
-        return False
+            why = f"no stream for {round((now - since) / 60, 2):g} minutes: {self.lost['why']}"
+            self._decided("roll back", _iso(now), [why])
 
     def _look_until(self, time: float) -> None:
         """Takes the looks that are due by a time; a decision that a look asks for is made."""
