@@ -232,7 +232,7 @@ def test_a_window_of_a_rule_in_which_nothing_was_seen_is_not_evaluated(tmp_path)
     found = decision(tmp_path, records, rules=rules)
     assert found["decision"] == "hold"
     assert found["why"] == [
-        "critical_misses is NOT EVALUATED (0 studies, 0 lack its field; it needs 10): hold"
+        "critical_misses is NOT EVALUATED (0 of 0 bad, 0 lack its field; it needs 10): hold"
     ]
 
 
