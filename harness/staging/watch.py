@@ -216,8 +216,8 @@ class Watch:
         elif due < rule.needs or found.lacking > LACKING * due:
             state = "NOT EVALUATED"
             reason = (
-                f"{rule.measure} is NOT EVALUATED ({found.bad:,} of {found.n:,} bad, {found.lacking:,} lack its "
-                f"field; it needs {rule.needs:,})"
+                f"{rule.measure} is NOT EVALUATED ({found.bad:,} of {found.n:,} bad, {found.lacking:,} lack "
+                f"its field; it needs {rule.needs:,})"
             )
         elif misses and (told := self.outcomes.diluted):
             state = "NOT EVALUATED"

@@ -455,6 +455,48 @@ def test_crashes_and_pieces_give_the_same_decisions(tmp_path, messy, monkeypatch
     assert [entry for entry in log(tmp_path / "pieces" / "out") if entry["event"] != "read"] == whole
 
 
+def test_crashes_while_the_stream_is_away_change_nothing(tmp_path, messy, monkeypatch):
+    def rounds(folder, run):
+        config, stream = declare(tmp_path / folder, WATCH, [])
+        for minute, there in enumerate((0, 9_000, 0, 0, 20_000, 0)):
+            if there:
+                stream.write_text(messy[:there])
+            else:
+                stream.unlink(missing_ok=True)
+            run(config, stream, START + 60 * (20 + minute))
+        run(config, stream, START + 60 * 36)
+        return tmp_path / folder / "out"
+
+    def whole(config, stream, now):
+        run(config, stream, now=now, patient=True)
+
+    wanted = [entry for entry in log(rounds("whole", whole)) if entry["event"] != "read"]
+    assert [entry["event"] for entry in wanted if entry["event"] in ("lost", "found")] == [
+        "lost", "found", "lost", "found", "lost"
+    ]  # fmt: skip
+    assert wanted[-1]["why"][0].startswith("no stream for 11 minutes")
+    append, rng, crashes = Chain.append, random.Random(4), []
+
+    def failing(self, event, **facts):
+        entry = append(self, event, **facts)
+        if rng.random() < 0.4:
+            raise Crash
+        return entry
+
+    def dying(config, stream, now):
+        for _ in range(50):
+            try:
+                run(config, stream, now=now, patient=True)
+                break
+            except Crash:
+                crashes.append(now)
+
+    monkeypatch.setattr(Chain, "append", failing)
+    found = [entry for entry in log(rounds("dying", dying)) if entry["event"] != "read"]
+    assert len(crashes) > 2
+    assert str(found).replace("/dying/", "/whole/") == str(wanted)
+
+
 def test_a_log_that_was_changed_is_refused(tmp_path):
     config, stream = declare(tmp_path, WATCH, outcomes())
     run(config, stream)
