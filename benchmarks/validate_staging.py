@@ -1,8 +1,9 @@
-"""How often a shadow or a watch stops a model for nothing, and how soon it sees harm, by simulation.
+"""How often a shadow or a watch stops a model for nothing, keeps a bad one, and how soon it sees harm.
 
-Run with `python benchmarks/validate_staging.py` (about a minute; `--quick` for a tenth). Prints tables, and
-ends with 1 if false stops are above what is declared, or harm is seen less often or later than stated. The
-declarations are suites/staging/shadow.yaml and watch.yaml.
+Run with `python benchmarks/validate_staging.py` (about a minute; `--quick` for a tenth). Simulates, prints
+tables, and ends with 1 if false stops or false keeps are above what is declared, harm is seen less often or
+later than stated, or a healthy version is kept less often than stated. The declarations are
+suites/staging/shadow.yaml and watch.yaml.
 """
 
 from __future__ import annotations
@@ -30,8 +31,19 @@ PER_LOOK: Final = 22
 """Studies of five minutes."""
 STATED_STOPPED: Final = 0.8
 """Share of shadows stopped before the end where pneumothorax sensitivity falls by 6 points."""
-STATED_MINUTES: Final = 15
+STATED_MINUTES: Final = 16
 """Nine of ten latency incidents (a fifth of reports slow) are rolled back within so many minutes."""
+
+HEALTHY: Final = {
+    "failure_rate": 0.003, "rejection_rate": 0.04, "latency": 0.0, "hallucination_rate": 0.01,
+    "critical_misses": 0.01,
+}  # fmt: skip
+"""Bad studies of a version in order, by measure; a report that did not come is late besides."""
+READ, CRITICAL_THERE = 0.15, 0.2
+"""Studies that are read within the window; those of them in which a critical finding is there."""
+STATED_KEPT: Final = 0.95
+"""A healthy version is kept by all rules but critical_misses, of which two hours bring too few."""
+KEEP, HOLD, ROLL_BACK = 0, 1, 2
 
 Ints = NDArray[np.int64]
 
@@ -75,9 +87,31 @@ def watches(config: WatchConfig, rule: WatchRule, rate: float, runs: int, rng: n
         n += PER_LOOK
         bad += rng.binomial(PER_LOOK, rate, runs)
         # The exact lower bound lies above the limit just where so many are this improbable at it.
-        beyond = binom.sf(bad - 1, n, rule.limit) < config.level
+        beyond = binom.sf(bad - 1, n, rule.limit) < config.level(look)
         first = np.where(beyond & (first == 0), look, first)
     return first
+
+
+def ends(config: WatchConfig, rates: dict[str, float], runs: int, rng: np.random.Generator) -> Ints:
+    """What each rule asks for in the end: `KEEP`, `HOLD` or `ROLL_BACK`. Shape (rules, runs)."""
+    looks, found = config.looks, np.full((len(config.rules), runs), HOLD)
+    failed = rng.binomial(PER_LOOK, rates["failure_rate"], (looks, runs))
+    for place, rule in enumerate(config.rules):
+        n = np.full((looks, runs), PER_LOOK)
+        if rule.measure == "critical_misses":
+            n = rng.binomial(PER_LOOK, READ * CRITICAL_THERE, (looks, runs))
+        bad = failed
+        if rule.measure != "failure_rate":
+            late = failed if rule.measure == "latency" else 0
+            bad = late + rng.binomial(n - late, rates[rule.measure])
+        bad, n = bad.cumsum(axis=0), n.cumsum(axis=0)
+        # The exact upper bound lies below the limit just where so few are this improbable at it.
+        kept = binom.cdf(bad[-1], n[-1], rule.limit) < 1 - config.keep_confidence
+        few = ROLL_BACK if rule.otherwise == "roll back" else HOLD
+        found[place] = np.where(n[-1] < rule.needs, few, np.where(kept, KEEP, HOLD))
+        levels = np.array([config.level(look) for look in range(1, looks + 1)])[:, None]
+        found[place, (binom.sf(bad - 1, n, rule.limit) < levels).any(axis=0)] = ROLL_BACK
+    return found
 
 
 def main() -> int:
@@ -115,6 +149,32 @@ def main() -> int:
         f"  all rules {total:.4f}   declared at most {watch.false_rollbacks:g}   "
         f"{'ok' if ok else 'TOO OFTEN'}"
     )
+    for place, rule in enumerate(watch.rules):
+        asked = ends(watch, HEALTHY | {rule.measure: rule.limit}, runs, rng)
+        kept = float((asked[place] == KEEP).mean())
+        ok = kept <= 1 - watch.keep_confidence + 3 * math.sqrt((1 - watch.keep_confidence) / runs)
+        good &= ok
+        print(f"  {rule.measure:20} kept at its very limit   {kept:.4f}   {'ok' if ok else 'TOO OFTEN'}")
+    misses = [rule.measure for rule in watch.rules].index("critical_misses")
+    for hours in (watch.hours, 24.0):
+        longer = watch.model_copy(update={"hours": hours})
+        for name, rates in (
+            ("healthy", HEALTHY),
+            ("all twice the limits", {rule.measure: 2 * rule.limit for rule in watch.rules}),
+            ("hallucinates in 8 %", HEALTHY | {"hallucination_rate": 0.08}),
+            ("misses 29 % of critical", HEALTHY | {"critical_misses": 0.29}),
+        ):
+            asked = ends(longer, rates, runs if hours == watch.hours else runs // 10, rng)
+            whole = asked.max(axis=0)
+            others = float((np.delete(asked, misses, axis=0).max(axis=0) == KEEP).mean())
+            ok = name != "healthy" or others >= STATED_KEPT
+            good &= ok
+            shares = ", ".join(
+                f"{word} {float((whole == does).mean()):.3f}"
+                for does, word in ((KEEP, "keep"), (HOLD, "hold"), (ROLL_BACK, "roll back"))
+            )
+            print(f"  {hours:2g} h, {name:24} {shares}; keep but for critical_misses {others:.3f}"
+                  f"{'' if ok else '   TOO SELDOM'}")  # fmt: skip
     latency = next(rule for rule in watch.rules if rule.measure == "latency")
     found = watches(watch, latency, 0.2, runs, rng)
     minutes = np.where(found > 0, found * watch.every_min + watch.lateness_min, math.inf)

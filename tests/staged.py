@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import yaml
 
+FOUR = ("Pneumothorax", "Fracture", "Lung Lesion", "Pleural Effusion")
 START = 1_767_571_200  # 2026-01-05T00:00:00Z
 SHADOW = {
     "name": "test",
@@ -15,10 +16,10 @@ SHADOW = {
     "production": {"version": "3", "candidate": "a" * 64},
     "shadow": {"version": "4", "candidate": "b" * 64},
     "measures": [
-        {"measure": "critical_sensitivity", "value": "Pneumothorax", "margin": 0.05},
+        *({"measure": "critical_sensitivity", "value": one, "margin": 0.05} for one in FOUR),
         {"measure": "failure_rate", "margin": 0.05},
     ],
-    "planned_positives": 200,
+    "planned_positives": 800,
     "looks": [0.25, 0.5, 0.75],
 }
 WATCH = {
@@ -30,8 +31,8 @@ WATCH = {
     "blue": "1",
     "false_rollbacks": 0.01,
     "rules": [
-        {"measure": "failure_rate", "above": 0.02, "needs": 50},
-        {"measure": "latency", "above": 30, "needs": 50},
+        {"measure": "failure_rate", "above": 0.03, "needs": 50},
+        {"measure": "latency", "quantile": 0.97, "above": 30, "needs": 50},
         {"measure": "critical_misses", "above": 0.05, "needs": 10, "otherwise": "hold"},
     ],
 }
@@ -41,7 +42,7 @@ def at(minutes):
     return datetime.fromtimestamp(START + 60 * minutes, UTC).isoformat()
 
 
-def pair(number, minutes, production=("Pneumothorax",), shadow=("Pneumothorax",), **other):
+def pair(number, minutes, production=FOUR, shadow=FOUR, **other):
     def side(version, findings):
         return {
             "version": version,
@@ -58,7 +59,7 @@ def pair(number, minutes, production=("Pneumothorax",), shadow=("Pneumothorax",)
     } | other
 
 
-def reading(number, minutes, reference=("Pneumothorax",)):
+def reading(number, minutes, reference=FOUR):
     return {
         "kind": "reading",
         "study_id": f"SMITH-{number}",
@@ -72,10 +73,11 @@ def clocks(minutes):
 
 
 def deployment(count=220, missed=0, end=True):
-    """Pairs a minute apart, each read at once; every so many missed by the new model alone."""
+    """Pairs a minute apart, each read at once, with all four critical findings; in every so many the new
+    model alone misses the pneumothorax."""
     found = []
     for n in range(count):
-        said = () if missed and n % missed == 0 else ("Pneumothorax",)
+        said = FOUR[1:] if missed and n % missed == 0 else FOUR
         found += [pair(n, n, shadow=said), reading(n, n + 0.5)]
     return found + (clocks(400) if end else [])
 
@@ -90,20 +92,23 @@ def outcome(number, minutes, **other):
     } | other
 
 
+def read(number, minutes, missed=False, **other):
+    return {
+        "kind": "reading",
+        "study_id": f"JONES-{number}",
+        "time": at(minutes),
+        "critical_missed": missed,
+    } | other
+
+
 def outcomes(minutes=122.0, per_minute=3, **changed):
-    """Steady outcomes; every fifth is read, and nothing was missed."""
+    """Steady outcomes; every fifth is read; in one of ten of these nothing critical is there, and in none
+    was it missed."""
     found = []
     for n in range(round(minutes * per_minute)):
         found.append(outcome(n, n / per_minute, **changed))
         if n % 5 == 0:
-            found.append(
-                {
-                    "kind": "reading",
-                    "study_id": f"JONES-{n}",
-                    "time": at(n / per_minute + 0.01),
-                    "critical_missed": False,
-                }
-            )
+            found.append(read(n, n / per_minute + 0.01, None if n % 50 == 0 else False))
     return found
 
 

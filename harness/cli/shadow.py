@@ -21,11 +21,12 @@ STREAM holds a JSON line (or Parquet row) a study:
   {"study_id": "s1", "patient_id": "p1", "time": "2026-01-05T08:15:02Z",
    "production": {"version": "3", "findings": ["Pneumothorax"], "latency_s": 6.1},
    "shadow": {"version": "4", "findings": [], "detected": [], "latency_s": 5.2}}
-(findings null: no report came; "report" with the text in place of findings, if the declaration names a
-labeler), and one a reading:
+(findings, or the whole side of the new model, null: no report came, and it missed every finding;
+"report" with the text in place of findings, if the declaration names a labeler), and one a reading:
   {"kind": "reading", "study_id": "s1", "time": "...", "reference": ["Pneumothorax"]}
-{"kind": "clock", "time": "..."} tells the time when nothing else does. For two runs over a cohort see
-harness compare.
+{"kind": "clock", "time": "..."} tells the time when nothing else does. Of several records of a study
+what is worse for the new model counts; where a record cannot be used, it passes only if it would have
+passed with the worst in its place. For two runs over a cohort see harness compare.
 """
 
 

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from harness.staging.watch import Watch
 
 DESCRIPTION = """\
-Watches the version that was just switched on, and decides by declared rules: keep it, roll it back, or
-hold it for a person. Looks every few minutes; all looks together keep to one declared rate of false
-rollbacks. Silence is unhealthy. Every look and decision goes into a hash-chained log.
+Watches the version that was just switched on, and decides by declared rules. Rolled back: shown to be
+above a limit, or silent. Kept: at the end of the window, shown to be below every limit. Anything between
+is held for a person, and it says why. Looks every few minutes; all looks together keep to one declared
+rate of false rollbacks. Every look and decision goes into a hash-chained log.
 
   harness watch suites/staging/watch.yaml --stream outcomes.jsonl --follow 60 \\
     --registry registry --model report-generator --alias production --act
@@ -20,8 +21,12 @@ rollbacks. Silence is unhealthy. Every look and decision goes into a hash-chaine
 STREAM holds a JSON line (or Parquet row) a study:
   {"study_id": "s1", "time": "2026-01-05T08:15:02Z", "version": "4", "status": "ok", "latency_s": 6.1,
    "hallucination": false}                     status: ok, failed, late, rejected
-and one a reading: {"kind": "reading", "study_id": "s1", "time": "...", "critical_missed": false}.
-Records of `harness monitor` with a version will do too.
+and one a reading: {"kind": "reading", "study_id": "s1", "time": "...", "critical_missed": false}
+(true: a critical finding is there, and the report missed it; false: it is there, and the report has all;
+null: nothing critical is there, and the study does not count. Or "reference": the findings that are
+there; in Parquet, where null cannot be told from nothing, [] stands for it). Of several records of a
+study the worse counts; one that belongs to no study or time may be a bad one. With --follow a stream
+that is missing or was cut is silence. Records of `harness monitor` with a version will do too.
 """
 
 
@@ -60,7 +65,7 @@ def act(options: argparse.Namespace) -> int:
     if options.move and not options.model:
         raise HarnessError("--act needs --model NAME: which registered model's alias may be moved?")
     out = options.out or options.stream.with_name(f"{options.stream.stem}-watch")
-    with Watch.opened(options.config, options.stream, out) as watch:
+    with Watch.opened(options.config, options.stream, out, options.follow is not None) as watch:
         alias = None
         if options.model:
             from harness.registry import Registry
@@ -107,24 +112,28 @@ def _show(watch: Watch, told: str) -> None:
     console, config, look = output(), watch.config, watch.last
     if look is not None:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("Rule", "Bad studies", "Share", "Lower bound", "Limit", "State"):
+        for name in ("Rule", "Bad studies", "Share", "At least", "At most", "Limit", "State"):
             table.add_column(name, justify="left" if name in ("Rule", "State") else "right")
-        style = {"within": "green", "beyond": "bold red", "NOT EVALUATED": "bold yellow"}
+        style = {"within": "green", "beyond": "bold red"}
         for rule, found in zip(config.rules, look["rules"], strict=True):
-            value = "–" if found["value"] is None else f"{found['value']:.2%}"
-            bound = "–" if found["bound"] is None else f"{found['bound']:.2%}"
+            shares = [
+                "–" if found[key] is None else f"{found[key]:.2%}" for key in ("value", "bound", "upper")
+            ]
             name = f"latency above {rule.above:g} s" if rule.measure == "latency" else rule.measure
             table.add_row(
-                name, f"{found['bad']:,} / {found['n']:,}", value, bound, f"{rule.limit:.3g}",
-                f"[{style[found['state']]}]{found['state']}",
+                name, f"{found['bad']:,} / {found['n']:,}", *shares, f"{rule.limit:.2%}",
+                f"[{style.get(found['state'], 'bold yellow')}]{found['state']}",
             )  # fmt: skip
         console.print(table)
         console.print(
             f"\nLook {look['number']} of {config.looks}, at {look['at']}: {look['studies']:,} studies of "
             f"version {config.green}, silent for {look['silent_min']:g} min. At most "
-            f"{config.false_rollbacks:.2%} of versions at every limit are rolled back.",
+            f"{config.false_rollbacks:.2%} of versions at every limit are rolled back, and "
+            f"{1 - config.keep_confidence:.2%} of those at any one are kept.",
             markup=False, style="dim",
         )  # fmt: skip
+    if watch.lost is not None:
+        console.print(f"No stream since {watch.lost['at']}: {watch.lost['why']}", markup=False)
     for kind, count in sorted(watch.faults.counts.items()):
         places = ", ".join(watch.faults.places[kind])
         console.print(f"Stream: {kind}: {count:,}, such as {places}", markup=False)

@@ -23,6 +23,10 @@ Version = Annotated[str, Field(min_length=1, max_length=80)]
 Critical = Annotated[Finding, Field(strict=False)]
 POOLED: Final = "pooled"
 BY_FINDING: Final = ("critical_sensitivity", "false_alarm_rate")
+LARGEST_MARGIN: Final = 0.1
+"""Who may lose more than every tenth critical finding is not compared."""
+LEAST_CONFIDENCE: Final = 0.95
+LEAST_READ: Final = 0.8
 _WORDS: Final = {
     "critical_sensitivity": "Sensitivity",
     "false_alarm_rate": "False alarms",
@@ -75,8 +79,8 @@ class MeasurePart(_Part):
     value: str = POOLED
     """Of the first two: pooled over the critical findings, or one of them."""
     limit_s: Positive | None = None
-    margin: Share
-    confidence: Annotated[float, Field(gt=0.5, lt=1, allow_inf_nan=False)] = 0.975
+    margin: Annotated[float, Field(gt=0, le=LARGEST_MARGIN, allow_inf_nan=False)]
+    confidence: Annotated[float, Field(ge=LEAST_CONFIDENCE, lt=1, allow_inf_nan=False)] = 0.975
     """Of the one-sided bound that must lie within the margin."""
 
     @model_validator(mode="after")
@@ -127,7 +131,7 @@ class ShadowConfig(_Timed):
     looks: Annotated[tuple[Share, ...], Field(strict=False)] = (0.25, 0.5, 0.75)
     """Shares of `planned_positives` at which harm is looked for; once more at the end."""
     harm: HarmPart = HarmPart()
-    read_at_least: Share = 0.9
+    read_at_least: Annotated[float, Field(ge=LEAST_READ, lt=1, allow_inf_nan=False)] = 0.9
     """Share of the window's studies that must have been read: a chosen few say nothing of sensitivity."""
     ahead_h: Positive = 12.0
     """A record so far from the stream's time has a wrong clock."""
@@ -137,6 +141,12 @@ class ShadowConfig(_Timed):
         ids = [part.id for part in self.measures]
         if len(set(ids)) < len(ids):
             raise ValueError("measures: each may stand once")
+        # Pooled, a common finding would hide what was lost of a rare one.
+        if lacking := [one.value for one in CRITICAL if f"critical_sensitivity.{one.value}" not in ids]:
+            raise ValueError(
+                "measures: needs critical_sensitivity of each critical finding; without a margin is "
+                + ", ".join(lacking)
+            )
         if unknown := set(self.harm.of) - set(ids):
             raise ValueError(f"harm.of: {', '.join(sorted(unknown))} is none of {', '.join(ids)}")
         if any(one >= two for one, two in zip(self.looks, self.looks[1:], strict=False)):
@@ -157,21 +167,24 @@ class ShadowConfig(_Timed):
 
 
 class WatchRule(_Part):
-    """A share of bad studies of the new version that must not be shown to be above a limit."""
+    """A share of bad studies of the new version, and its limit: above it roll back, below it keep."""
 
     measure: Literal["failure_rate", "rejection_rate", "latency", "hallucination_rate", "critical_misses"]
-    """failure_rate: failed or late; hallucination_rate: reports with a finding that the detection head
-    does not confirm; critical_misses: read studies with a critical finding that the report missed."""
+    """failure_rate: failed, late, or of a status that nobody knows; hallucination_rate: reports with a
+    finding that the detection head does not confirm; critical_misses: of read studies in which a critical
+    finding is there, those of which the report missed one."""
     above: Positive
     """A fraction; of latency, seconds."""
     quantile: Share = 0.99
-    """Of latency: P99 above 30 s is "more than 1 % of reports take longer than 30 s"."""
+    """Of latency: P99 above 30 s is "more than 1 % of reports take longer than 30 s, or did not come"."""
     over_min: Positive | None = None
     """The last so many minutes count; all since the switch where left out."""
     needs: Annotated[int, Field(ge=1)] = 50
-    """With fewer studies by the end it is NOT EVALUATED."""
+    """With fewer studies in its window at the end it is NOT EVALUATED. So many are not yet enough to keep
+    it: without a single bad one that takes log(1 - keep_confidence) / log(1 - limit) studies."""
     otherwise: Literal["hold", "roll back"] = "roll back"
-    """What is done where it is NOT EVALUATED. hold: the alias stays, a person decides."""
+    """What is done where it is NOT EVALUATED. hold: the alias stays, a person decides. That is done too
+    where there are enough studies, and they show neither."""
 
     @model_validator(mode="after")
     def _fraction(self) -> WatchRule:
@@ -198,9 +211,12 @@ class WatchConfig(_Timed):
     """A look waits so long for late records."""
     ahead_min: Positive = 60.0
     silence_min: Positive = 10.0
-    """No record of the new version for longer than this is unhealthy."""
+    """No record of the new version, or no stream, for longer than this is unhealthy."""
     false_rollbacks: Annotated[float, Field(gt=0, le=0.2, allow_inf_nan=False)] = 0.01
     """How often at most a version that sits at every limit is rolled back, over all rules and looks."""
+    keep_confidence: Annotated[float, Field(ge=LEAST_CONFIDENCE, lt=1, allow_inf_nan=False)] = 0.95
+    """Of the one-sided upper bound that must lie below the limit of each rule, for the version to be kept:
+    one that sits at a limit is kept in at most 5 % of windows."""
     rules: Annotated[tuple[WatchRule, ...], Field(strict=False, min_length=1)]
 
     @model_validator(mode="after")
@@ -218,10 +234,15 @@ class WatchConfig(_Timed):
         """How many there are; the last is at the end."""
         return math.ceil(60 * self.hours / self.every_min - 1e-9)
 
-    @property
-    def level(self) -> float:
-        """Error rate of one rule at one look: by the union bound all together keep to `false_rollbacks`."""
-        return self.false_rollbacks / (len(self.rules) * self.looks)
+    def level(self, number: int) -> float:
+        """Error rate of one rule at one look, from 1: by the union bound all keep to `false_rollbacks`.
+
+        Half of it is for the last look, which has the most studies and after which nobody looks.
+        """
+        share = self.false_rollbacks / len(self.rules)
+        if self.looks == 1:
+            return share
+        return share / 2 if number == self.looks else share / 2 / (self.looks - 1)
 
 
 Config = TypeVar("Config", ShadowConfig, WatchConfig)

@@ -8,11 +8,14 @@ import statistics
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from harness.errors import LedgerError
+from harness.errors import HarnessError, LedgerError
 from harness.monitoring.records import Faults, Place
 from harness.monitoring.stream import Stream
+
+UNPLACED: Final = 0.01
+"""Where a larger share of records belongs to no study or no time, what they would have said may decide."""
 
 
 class Followed:
@@ -22,13 +25,23 @@ class Followed:
         self.stream, self.faults = Stream(path), faults
         self._content = hashlib.sha256()
         self._marked: dict[str, list[int]] = {}
+        self._files: dict[str, tuple[int, int]] = {}
+        """File -> device and inode, to tell one that was put in its place."""
 
     def lines(self) -> Iterator[tuple[Place, Any]]:
         """What is new.
 
         Raises:
-            HarnessError: the stream is missing, or was cut.
+            HarnessError: the stream is missing, was cut, or another file is in its place.
         """
+        for path in self.stream.files():
+            try:
+                state = path.stat()
+            except OSError as error:
+                raise HarnessError(f"{path}: cannot be read: {error.strerror or error}") from None
+            file = state.st_dev, state.st_ino
+            if self._files.setdefault(path.name, file) != file and path.name in self._positions():
+                raise HarnessError(f"{path}: is another file than the one that was read before")
         yield from self._lines(None)
 
     def again(self, entry: dict[str, Any]) -> Iterator[tuple[Place, Any]]:
@@ -75,8 +88,8 @@ class Clock:
 
     @property
     def now(self) -> float | None:
-        """Seconds since 1970; None before the first record."""
-        return statistics.median(self.last) if self.last else None
+        """Seconds since 1970; None before the third record: two cannot outvote a mad clock."""
+        return statistics.median(self.last) if len(self.last) > 2 else None
 
     def take(self, time: float, place: Place, faults: Faults) -> float:
         """Takes in a record's time; returns it, or the stream's own where it cannot be true."""
@@ -88,3 +101,22 @@ class Clock:
             faults.add("clock far from the stream's time", place)
             return now
         return time
+
+
+class Seen:
+    """Tells a record that came twice from one that says something else of the same study."""
+
+    def __init__(self) -> None:
+        self._contents: dict[tuple[str, str], set[bytes]] = {}
+
+    def add(self, kind: str, study: str, value: Any, place: Place, faults: Faults) -> bool:
+        """Whether a record is to be used: a copy of an earlier one is not. Counts both as faults."""
+        content = hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).digest()[:8]
+        before = self._contents.setdefault((kind, study), set())
+        if content in before:
+            faults.add("duplicate", place)
+            return False
+        if before:
+            faults.add("a later record differs; the worse counts", place)
+        before.add(content)
+        return True

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +15,10 @@ from harness.comparison.differences import Difference
 from harness.inference import clustered_mcnemar_test, clustered_paired_difference_interval
 from harness.inference.cluster_sums import cluster_index
 from harness.report import CRITICAL, Finding
-from harness.staging.config import POOLED, MeasurePart
-from harness.staging.pairs import Findings, Pair
+from harness.staging.config import BY_FINDING, POOLED, MeasurePart
+from harness.staging.pairs import Pair, Pairs, Reading
+from harness.status import Status
 from harness.suite_comparison import Guardrail
-
-LACKING: Final = 0.05
-"""Where a larger share of what should have been counted could not be, the rest says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,8 @@ class Table:
     neither: NDArray[np.int64]
     studies: int
     lacking: int
-    """Studies that lack the field."""
+    """Trials of which it is not known how they went, because a field or a usable record is lacking: the
+    new model may have been the worse in each."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -49,6 +46,22 @@ class Table:
         """All trials, by patient."""
         found: NDArray[np.int64] = self.both + self.shadow_alone + self.production_alone + self.neither
         return found
+
+    @property
+    def worst(self) -> Table:
+        """As it would be if the new model were the worse in every trial that is not known."""
+        more = np.ones(self.lacking, dtype=np.int64)
+        none = np.zeros(self.lacking, dtype=np.int64)
+        old, new = (more, none) if self.higher_is_better else (none, more)
+        return replace(
+            self,
+            both=np.concatenate([self.both, none]),
+            shadow_alone=np.concatenate([self.shadow_alone, new]),
+            production_alone=np.concatenate([self.production_alone, old]),
+            neither=np.concatenate([self.neither, none]),
+            studies=self.studies + self.lacking,
+            lacking=0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +75,13 @@ class Harm:
     """One-sided; of a model that is as good as production."""
 
 
-def tabulate(part: MeasurePart, pairs: Mapping[str, Pair], readings: Mapping[str, Findings]) -> Table:
+def tabulate(part: MeasurePart, seen: Pairs) -> Table:
     """The trials of a measure."""
     patients: list[str] = []
     cells: list[tuple[int, int, int, int]] = []
-    lacking = 0
-    for study, pair in pairs.items():
-        found = _trials(part, pair, readings.get(study))
+    lacking = _without_record(part, seen)
+    for study, pair in seen.pairs.items():
+        found = _trials(part, pair, seen.readings.get(study))
         if found is None:
             lacking += 1
             continue
@@ -108,7 +121,10 @@ def sign_p(worse: int, better: int) -> float:
 
 
 def decide(table: Table) -> tuple[Difference, Guarded]:
-    """The difference, shadow minus production, and whether the loss lies within the margin."""
+    """The difference, shadow minus production, and whether the loss lies within the margin.
+
+    Trials of which nothing is known are left out; but it lies within only if it did with all of them lost.
+    """
     part, pairs = table.part, table.pairs
     total = int(pairs.sum())
     nothing = np.zeros(len(pairs), dtype=np.int64)
@@ -130,19 +146,33 @@ def decide(table: Table) -> tuple[Difference, Guarded]:
         silent=partial(clustered_paired_difference_interval, nothing, nothing, pairs),
     )  # fmt: skip
     rail = Guardrail(measure=part.measure, value=part.value, margin=part.margin, confidence=part.confidence)
-    return difference, guarded(rail, difference)
+    found = guarded(rail, difference)
+    if found.status is Status.PASS and table.lacking:
+        worst = decide(table.worst)[1]
+        if worst.status is not Status.PASS:
+            reason = (
+                f"of {table.lacking:,} comparisons, beside {total:,}, a field or a usable record is lacking. "
+                f"If the new model was the worse in each: {worst.reason}"
+            )
+            found = replace(found, status=Status.NOT_EVALUATED, reason=reason)
+    return difference, found
 
 
-def lacking(table: Table) -> str:
-    """Why the table says nothing of the whole; empty where it does."""
-    due = table.studies + table.lacking
-    needed = table.part.measure in ("hallucination_rate", "slow_rate")
-    if needed and table.lacking > LACKING * due:
-        return f"{table.part.id}: {table.lacking:,} of {due:,} studies lack detected or latency_s."
-    return ""
+def _without_record(part: MeasurePart, seen: Pairs) -> int:
+    """Trials of studies that have no record that can be used, and of records that belong nowhere."""
+    if part.measure not in BY_FINDING:
+        return len(seen.unusable) + seen.unplaced
+    wanted = CRITICAL if part.value == POOLED else (Finding(part.value),)
+    there = part.measure == "critical_sensitivity"
+
+    def trials(reading: Reading) -> int:
+        return sum((one in reading.sure | reading.contested) == there for one in wanted)
+
+    known = sum(trials(seen.readings[study]) for study in seen.unusable if study in seen.readings)
+    return known + sum(sorted(map(trials, seen.orphans()), reverse=True)[: seen.unplaced])
 
 
-def _trials(part: MeasurePart, pair: Pair, reference: Findings | None) -> list[tuple[bool, bool]] | None:
+def _trials(part: MeasurePart, pair: Pair, reading: Reading | None) -> list[tuple[bool, bool]] | None:
     """The event in production's and the shadow's report, a trial each; None where a field is lacking."""
     old, new = pair.production, pair.shadow
     if part.measure == "failure_rate":
@@ -155,8 +185,9 @@ def _trials(part: MeasurePart, pair: Pair, reference: Findings | None) -> list[t
             return None
         limit = part.limit_s or math.inf
         return [(old.latency_s > limit, new.latency_s > limit)]
-    if reference is None:
+    if reading is None:
         return []
     wanted = CRITICAL if part.value == POOLED else (Finding(part.value),)
-    there = part.measure == "critical_sensitivity"
-    return [(old.claims(one), new.claims(one)) for one in wanted if (one in reference) == there]
+    if part.measure == "critical_sensitivity":
+        return [(old.claims(one), new.claims(one)) for one in wanted if reading.there(one, new)]
+    return [(one in old.alarms, one in new.alarms) for one in wanted if reading.absent(one, new)]

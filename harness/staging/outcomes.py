@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from harness.monitoring.records import Faults, Place, UnusableError, amount, findings_of, flag, header
 from harness.report import CRITICAL, PARENTS, Finding
 from harness.staging.config import WatchConfig, WatchRule
-from harness.staging.followed import Clock
+from harness.staging.followed import Clock, Seen
 
 _KNOWN: Final = {
     "kind", "study_id", "time", "version", "status", "latency_s", "findings", "detected", "hallucination",
@@ -18,28 +18,69 @@ _KNOWN: Final = {
 }  # fmt: skip
 _STATUSES: Final = ("ok", "failed", "late", "rejected")
 
+Findings = frozenset[Finding]
+Verdict = Literal["bad", "good", "uncounted", "lacking"]
+"""What one rule says of one study. uncounted: it is none that the rule counts; lacking: not known."""
+_WORST_FIRST: Final[tuple[Verdict, ...]] = ("bad", "good", "uncounted", "lacking")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The studies of a rule's window."""
+
+    bad: int
+    n: int
+    """Those of which it is known."""
+    lacking: int
+    """Those that lack the field: each may be bad."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    time: float
+    flagged: Verdict
+    """By `critical_missed`."""
+    reference: Findings | None
+    findings: Findings | None
+    """What the report had said, by the reading."""
+
 
 @dataclass(slots=True)
-class Trials:
-    """The studies that one rule counts."""
+class _Study:
+    reported: list[tuple[float, tuple[Verdict, ...]]] = field(default_factory=list)
+    """Each record's time, and what each rule says of it."""
+    failed: bool = False
+    """Whether a record says that no report came."""
+    said: Findings | None = None
+    """What every report said; None: not known."""
+    readings: list[_Reading] = field(default_factory=list)
 
-    when: list[float] = field(default_factory=list)
-    bad: list[bool] = field(default_factory=list)
-    lacking: int = 0
-    """Studies that lack the field."""
+    def trial(self, rule: int, misses: bool) -> tuple[float, Verdict]:
+        """When, and how, the study counts for a rule: by the worst record of it."""
+        found = (
+            [(one.time, self._missed(one)) for one in self.readings]
+            if misses
+            else [(time, verdicts[rule]) for time, verdicts in self.reported]
+        )
+        return min(found, key=lambda one: _WORST_FIRST.index(one[1]), default=(0.0, "uncounted"))
 
-    def add(self, when: float, bad: bool | None) -> None:
-        """Adds a study; None where it lacks the field."""
-        if bad is None:
-            self.lacking += 1
-        else:
-            self.when.append(when)
-            self.bad.append(bad)
-
-    def since(self, when: float) -> tuple[int, int]:
-        """Bad ones, of how many, after a time."""
-        kept = [bad for at, bad in zip(self.when, self.bad, strict=True) if at > when]
-        return sum(kept), len(kept)
+    def _missed(self, reading: _Reading) -> Verdict:
+        """Whether the report missed a critical finding that the reading says is there."""
+        told = [reading.flagged] if reading.flagged != "lacking" else []
+        if reading.reference is not None:
+            there = reading.reference & set(CRITICAL)
+            said = frozenset() if self.failed else self.said if self.said is not None else reading.findings
+            if not there:
+                told.append("uncounted")
+            elif said is not None:
+                told.append("bad" if there - said else "good")
+            elif not told or reading.flagged == "uncounted":
+                return "lacking"
+        if self.failed and "good" in told:
+            return "bad"  # where no report came, nothing was found
+        if "bad" in told:
+            return "bad"
+        return told[0] if len(set(told)) == 1 else "lacking"
 
 
 class Outcomes:
@@ -48,20 +89,43 @@ class Outcomes:
     def __init__(self, config: WatchConfig, start: float, faults: Faults) -> None:
         self.config, self.start, self.faults = config, start, faults
         self.clock = Clock(60 * config.ahead_min)
-        self.trials = [Trials() for _ in config.rules]
-        self.last = start
-        """When the new version was last heard of."""
-        self.studies: dict[str, frozenset[Finding] | None] = {}
-        """Those of the new version, and what the report said."""
-        self.nameless = 0
-        """Records that name no version."""
-        self._readings: dict[str, tuple[float, Mapping[str, Any], Place]] = {}
-        self._read: set[str] = set()
+        self.studies: dict[str, _Study] = {}
+        """Those of the new version."""
+        self._unplaced = 0
+        self._heard: list[float] = []
+        self._waiting: dict[str, list[_Reading]] = {}
+        """Readings of studies that were not reported yet, or by another version."""
+        self._seen = Seen()
+
+    @property
+    def unplaced(self) -> int:
+        """Records that belong to no study, time or version: each may be a bad one of the new version."""
+        return self._unplaced + self.faults.counts["not JSON"]
+
+    def heard(self, at: float) -> float:
+        """When the new version was last heard of by then: a record that is ahead says nothing of before."""
+        return max((time for time in self._heard if time <= at), default=self.start)
+
+    def count(self, rule: int, since: float) -> Count:
+        """Studies after a time, by a rule."""
+        misses = self.config.rules[rule].measure == "critical_misses"
+        trials = [study.trial(rule, misses) for study in self.studies.values()]
+        verdicts = [verdict for time, verdict in trials if time > since]
+        bad, lacking = verdicts.count("bad"), verdicts.count("lacking")
+        return Count(bad, bad + verdicts.count("good"), lacking)
+
+    @property
+    def diluted(self) -> int:
+        """Readings by `critical_missed`, where none says null: false then stands for nothing there, too."""
+        flags = [one.flagged for study in self.studies.values() for one in study.readings
+                 if one.reference is None and one.flagged != "lacking"]  # fmt: skip
+        return 0 if "uncounted" in flags else len(flags)
 
     def add(self, value: Any, place: Place) -> None:
         """Takes in one line; what cannot be used is counted."""
         begun = header(value, place, self.faults, ("report", "reading", "clock"), ("clock",))
         if begun is None:
+            self._unplaced += 1
             return
         kind, study, time = begun
         time = self.clock.take(time, place, self.faults)
@@ -71,55 +135,58 @@ class Outcomes:
             plain = isinstance(name, str) and name.isidentifier() and len(name) <= 40
             self.faults.add(f"unknown field {name if plain else '(unprintable)'}", place)
         if kind == "reading":
-            if study in self._readings or study in self._read:
-                self.faults.add("duplicate", place)
-            elif study in self.studies:
+            if self._seen.add(kind, study, value, place, self.faults):
                 self._reading(study, time, value, place)
-            else:
-                self._readings[study] = (time, value, place)
-            return
-        if not isinstance(value.get("version"), str):
+        elif not isinstance(value.get("version"), str):
             self.faults.add("no version", place)
-            self.nameless += 1
-        elif value["version"] == self.config.green and time >= self.start:
-            if study in self.studies:
-                self.faults.add("duplicate", place)
-                return
+            self._unplaced += 1
+        elif value["version"] != self.config.green:
+            return
+        elif time < self.start:
+            now = self.clock.now
+            if now is not None and now >= self.start + 60 * self.config.lateness_min:
+                self.faults.add("stamped before the switch", place)
+                self._unplaced += 1
+        elif self._seen.add(kind, study, value, place, self.faults):
             self._report(study, time, value, place)
 
-    def _report(self, study: str, time: float, value: Mapping[str, Any], place: Place) -> None:
-        self.last = max(self.last, time)
-        known = {name: self._field(name, value, place) for name in (
+    def _report(self, name: str, time: float, value: Mapping[str, Any], place: Place) -> None:
+        known = {field: self._field(field, value, place) for field in (
             "latency_s", "findings", "detected", "hallucination", "rejected")}  # fmt: skip
         status = value.get("status")
         if status is not None and status not in _STATUSES:
             self.faults.add("unknown status", place)
-            status = None
+            status = "unknown"
         no_report = status is None and "latency_s" in value and value["latency_s"] is None
-        self.studies[study] = None if status == "failed" or no_report else known["findings"]
-        for rule, trials in zip(self.config.rules, self.trials, strict=True):
-            if rule.measure != "critical_misses":
-                trials.add(time, _bad(rule, status, no_report, known))
-        if study in self._readings:
-            self._reading(study, *self._readings.pop(study))
+        if name not in self.studies:
+            self.studies[name] = _Study(readings=self._waiting.pop(name, []))
+            self._heard.append(time)  # what is said later of a study does not show that new ones come
+        study = self.studies[name]
+        study.failed = study.failed or status == "failed" or no_report
+        if known["findings"] is not None:
+            before = study.said
+            study.said = known["findings"] if before is None else before & known["findings"]
+        study.reported.append(
+            (time, tuple(_judged(rule, status, no_report, known) for rule in self.config.rules))
+        )
 
-    def _reading(self, study: str, time: float, value: Mapping[str, Any], place: Place) -> None:
-        self._read.add(study)
-        rule = next((n for n, one in enumerate(self.config.rules) if one.measure == "critical_misses"), None)
-        if rule is None:
-            return
+    def _reading(self, name: str, time: float, value: Mapping[str, Any], place: Place) -> None:
         missed = self._field("critical_missed", value, place)
-        if missed is None:
-            reference = self._field("reference", value, place)
-            if reference is None:
-                self.trials[rule].add(time, None)
-                return
-            there = reference & set(CRITICAL)
-            if not there:
-                return
-            said = self._field("findings", value, place)
-            missed = bool(there - (said or self.studies[study] or frozenset()))
-        self.trials[rule].add(time, missed)
+        flagged: Verdict = "lacking"
+        if missed is not None:
+            flagged = "bad" if missed else "good"
+        elif "critical_missed" in value and value["critical_missed"] is None:
+            flagged = "uncounted"
+        reference = self._field("reference", value, place)
+        if reference is not None and flagged != "lacking":
+            there = bool(reference & set(CRITICAL))
+            if there == (flagged == "uncounted"):
+                self.faults.add("critical_missed contradicts reference", place)
+        reading = _Reading(time, flagged, reference, self._field("findings", value, place))
+        if name in self.studies:
+            self.studies[name].readings.append(reading)
+        else:
+            self._waiting.setdefault(name, []).append(reading)
 
     def _field(self, name: str, value: Mapping[str, Any], place: Place) -> Any:
         if value.get(name) is None:
@@ -132,20 +199,27 @@ class Outcomes:
             return None
 
 
+def _judged(rule: WatchRule, status: str | None, no_report: bool, known: Mapping[str, Any]) -> Verdict:
+    bad = _bad(rule, status, no_report, known)
+    return "lacking" if bad is None else "bad" if bad else "good"
+
+
 def _bad(rule: WatchRule, status: str | None, no_report: bool, known: Mapping[str, Any]) -> bool | None:
     """Whether a study of the new version is bad by a rule; None: not known."""
-    failed = status in ("failed", "late") or no_report
-    latency: float | None = math.inf if no_report or status == "failed" else known["latency_s"]
+    silent = status == "failed" or no_report
+    latency: float | None = math.inf if silent else known["latency_s"]
     match rule.measure:
         case "failure_rate":
-            return failed if status is not None or latency is not None else None
+            if status is None and latency is None:
+                return None
+            return silent or status in ("late", "unknown")
         case "latency":
             return None if latency is None else latency > rule.above
         case "rejection_rate":
             rejected: bool | None = known["rejected"]
-            return status == "rejected" if status is not None else rejected
+            return status == "rejected" or bool(rejected) if status in _STATUSES else rejected
     flagged: bool | None = known["hallucination"]
-    if flagged is not None or failed:
+    if flagged is not None or silent:
         return bool(flagged)
     if known["findings"] is None or known["detected"] is None:
         return None

@@ -15,8 +15,8 @@ from harness.errors import HarnessError
 from harness.monitoring.journal import hold
 from harness.monitoring.records import Faults
 from harness.staging.config import ShadowConfig, read_shadow_config
-from harness.staging.followed import Followed
-from harness.staging.harm import LACKING, decide, harm, lacking, tabulate
+from harness.staging.followed import UNPLACED, Followed
+from harness.staging.harm import decide, harm, tabulate
 from harness.staging.pairs import Pairs
 from harness.status import Status
 
@@ -132,11 +132,7 @@ class Shadow:
             spending=config.harm.spending,
         ) if self.pairs.positives else None  # fmt: skip
         level = look.level / 2 if look else 0.0
-        found = [
-            harm(tabulate(part, self.pairs.pairs, self.pairs.readings))
-            for part in config.measures
-            if part.id in wanted
-        ]
+        found = [harm(tabulate(part, self.pairs)) for part in config.measures if part.id in wanted]
         stops = [item.id for item in found if item.p_value < level]
         taken = sum(1 for entry in self.looks if entry["number"] is not None)
         self.looks.append(
@@ -150,10 +146,10 @@ class Shadow:
 
     def _conclude(self) -> None:
         """Decides every measure, and the whole."""
-        tables = [tabulate(part, self.pairs.pairs, self.pairs.readings) for part in self.config.measures]
+        tables = [tabulate(part, self.pairs) for part in self.config.measures]
         decided = [decide(table) for table in tables]
         stops = self.looks[-1]["stops"]
-        reasons = [] if stops else [*self._doubts(), *filter(None, map(lacking, tables))]
+        reasons = [] if stops else self._doubts()
         status = Status.whole(
             [*(found.status for _, found in decided), *(Status.NOT_EVALUATED for _ in reasons)]
         )
@@ -166,6 +162,7 @@ class Shadow:
             reasons=reasons, studies=len(self.pairs.pairs), studies_read=self._read(),
             patients=len({pair.patient for pair in self.pairs.pairs.values()}),
             positives=self.pairs.positives, unusable=len(self.pairs.unusable),
+            unplaced=self.pairs.unplaced,
             measures=[{**difference.as_json(), "id": part.id, "label": part.label,
                        "margin": part.margin, "bound": found.bound,
                        "bound_confidence": part.confidence, "status": found.status.value,
@@ -190,12 +187,19 @@ class Shadow:
                 f"{read:,} of {pairs:,} studies were read, fewer than {self.config.read_at_least:.0%}: those "
                 "that were may not be like the others."
             )
-        unusable = len(self.pairs.unusable)
-        if unusable > LACKING * (pairs + unusable):
-            found.append(f"{unusable:,} of {pairs + unusable:,} studies have no record that can be used.")
+        lost, unplaced = len(self.pairs.unusable), self.pairs.unplaced
+        if lost + unplaced > UNPLACED * (pairs + lost + unplaced):
+            found.append(
+                f"{lost:,} studies, to {pairs:,} others, have no record that can be used, and {unplaced:,} "
+                "records belong to no study or time: what the new model said of those is not known."
+            )
         silent = sum(pair.production.findings is None for pair in self.pairs.pairs.values())
-        if silent > LACKING * pairs:
-            found.append(f"Production gave no report for {silent:,} of {pairs:,} studies: no yardstick.")
+        least = min(part.margin for part in self.config.measures)
+        if silent > least * pairs:
+            found.append(
+                f"Production gave no report for {silent:,} of {pairs:,} studies, a larger share than the "
+                f"smallest margin ({least:g}): no yardstick."
+            )
         if any(look["elsewhere"] for look in self.looks):
             found.append(
                 f"{self.looks_log} counts looks at these two versions that are not of this folder: the error "

@@ -27,20 +27,21 @@ def disagreements(shadow: Shadow) -> list[dict[str, str]]:
     names = open_identifiers(shadow.root)
     rows = []
     for study, pair in shadow.pairs.pairs.items():
-        reference = shadow.pairs.readings.get(study)
+        reading = shadow.pairs.readings.get(study)
         for finding in pair.disagreement:
             missed = pair.production.claims(finding)
-            reading = (
-                "not read yet" if reference is None else "there" if finding in reference else "not there"
-            )
+            seen = "not read yet"
+            if reading is not None:
+                there = finding in reading.sure
+                seen = "contested" if finding in reading.contested else "there" if there else "not there"
             rows.append(
                 {
                     "review_id": names.study(study), "study_id": study, "time": iso(pair.time),
                     "finding": finding.value, "production": "claims it" if missed else "is silent",
-                    "shadow": "is silent" if missed else "claims it", "reading": reading,
+                    "shadow": "is silent" if missed else "claims it", "reading": seen,
                 }
             )  # fmt: skip
-    order = {"there": 0, "not read yet": 1, "not there": 2}
+    order = {"there": 0, "contested": 1, "not read yet": 2, "not there": 3}
     return sorted(rows, key=lambda row: (row["shadow"] != "is silent", order[row["reading"]], row["time"]))
 
 

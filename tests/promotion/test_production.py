@@ -96,7 +96,7 @@ def test_too_little_is_not_evaluated(ask, stand):
         ({"production": {"version": "3"}}, "does not say which candidate the model in production was"),
         ({"hours": 3.9}, "on other terms than the policy's beside.yaml"),
         ({"harm": {"alpha": 0.04}}, "on other terms"),
-        ({"measures": [{"measure": "failure_rate", "margin": 0.05}]}, "on other terms"),
+        ({"measures": TERMS["measures"][:4]}, "on other terms"),
         ({"records": deployment(20, end=False)}, "the shadow deployment is not over"),
     ],
 )

@@ -17,7 +17,7 @@ from harness.staging import read_shadow
 from harness.staging.harm import sign_p
 from harness.staging.shadow import Shadow
 from harness.status import Status
-from staged import SHADOW, at, clocks, declare, deployment, lines, log, pair, reading
+from staged import FOUR, SHADOW, at, clocks, declare, deployment, lines, log, pair, reading
 
 
 def run(config, stream, out=None):
@@ -34,7 +34,7 @@ def verdict(tmp_path, records, **changed):
 def test_an_equal_model_passes_at_the_end_and_is_looked_at_as_declared(tmp_path):
     shadow = run(*declare(tmp_path, SHADOW, deployment()))
     assert [look["share"] for look in shadow.looks] == [0.25, 0.5, 0.75, 1.0]
-    assert [look["positives"] for look in shadow.looks] == [50, 100, 150, 220]
+    assert [look["positives"] for look in shadow.looks] == [200, 400, 600, 880]
     assert shadow.verdict["status"] == "PASS"
     found = read_shadow(tmp_path / "out")
     assert found.status is Status.PASS
@@ -124,6 +124,121 @@ def test_a_report_that_did_not_come_has_missed_everything(tmp_path):
     ]
     found = verdict(tmp_path, records)
     assert found["status"] == "FAIL"
+
+
+@pytest.mark.parametrize("side", [None, "none", {"version": "4", "text": "?"}])
+def test_a_side_of_the_new_model_that_is_absent_is_a_report_that_did_not_come(tmp_path, side):
+    records = [
+        one | {"shadow": side} if "shadow" in one and n % 44 == 0 else one
+        for n, one in enumerate(deployment())
+    ]
+    found = verdict(tmp_path, records)
+    assert found["status"] == "FAIL"
+    assert {item["challenger"] for item in found["measures"][:4]} == {210 / 220}
+
+
+def without(records, *fields, every):
+    return [
+        {key: value for key, value in one.items() if key not in fields}
+        if "shadow" in one and n % every == 0
+        else one
+        for n, one in enumerate(records)
+    ]
+
+
+@pytest.mark.parametrize("field", ["time", "study_id"])
+def test_studies_that_cannot_be_placed_are_not_forgotten(tmp_path, field):
+    found = verdict(tmp_path, without(deployment(), field, every=40))
+    assert found["status"] == "NOT EVALUATED"
+    assert found["measures"][0]["status"] == "NOT EVALUATED"
+    assert "If the new model was the worse in each: " in found["measures"][0]["reason"]
+    assert "what the new model said of those is not known" in found["reasons"][0]
+
+
+STRICT = [part | {"margin": 0.018} for part in SHADOW["measures"]]
+
+
+def test_a_lacking_record_decides_where_the_margin_is_as_small_as_it(tmp_path):
+    assert verdict(tmp_path / "whole", deployment(), measures=STRICT)["status"] == "PASS"
+    found = verdict(tmp_path / "time", without(deployment(), "time", every=300), measures=STRICT)
+    assert (found["status"], found["reasons"]) == ("NOT EVALUATED", [])
+    config, stream = declare(tmp_path / "broken", SHADOW, [], measures=STRICT)
+    text = lines(deployment()).splitlines(keepends=True)
+    stream.write_text("".join("{" + line if n in (0, 300) else line for n, line in enumerate(text)))
+    found = run(config, stream).verdict
+    assert (found["status"], found["reasons"]) == ("NOT EVALUATED", [])
+    assert [item["status"] for item in found["measures"][:4]] == ["NOT EVALUATED"] * 4
+
+
+def test_a_head_that_says_nothing_counts_against_the_new_model(tmp_path):
+    measures = [*SHADOW["measures"], {"measure": "hallucination_rate", "margin": 0.05}]
+    records = [
+        one | {name: one[name] | {"detected": list(FOUR)} for name in ("production", "shadow")}
+        if "shadow" in one else one
+        for one in deployment()
+    ]  # fmt: skip
+    assert verdict(tmp_path / "whole", records, measures=measures)["status"] == "PASS"
+    for n, one in enumerate(records):
+        if "shadow" in one and n % 44 == 0:
+            del one["shadow"]["detected"]
+    found = verdict(tmp_path / "lacking", records, measures=measures)
+    assert found["status"] == "NOT EVALUATED"
+    assert (
+        "10 comparisons, beside 210, a field or a usable record is lacking" in found["measures"][-1]["reason"]
+    )
+
+
+def test_the_worse_of_two_records_of_a_study_counts_in_either_order(tmp_path):
+    for name, one, two in (("later", FOUR, ()), ("earlier", (), FOUR)):
+        records = [item for n in range(220) for item in (
+            pair(n, n, shadow=one), pair(n, n, shadow=two), reading(n, n + 0.5))]  # fmt: skip
+        shadow = run(*declare(tmp_path / name, SHADOW, records + clocks(400)))
+        assert shadow.verdict["status"] == "FAIL"
+        assert shadow.pairs.pairs["SMITH-0"].shadow.findings == frozenset()
+        assert shadow.faults.counts["a later record differs; the worse counts"] > 10
+
+
+def test_a_later_failure_of_production_does_not_lower_the_yardstick(tmp_path):
+    records = [item for n in range(220) for item in (
+        pair(n, n, shadow=FOUR if n % 8 else FOUR[1:]), pair(n, n, production=None, shadow=FOUR),
+        reading(n, n + 0.5))]  # fmt: skip
+    assert verdict(tmp_path, records + clocks(400))["status"] == "FAIL"
+
+
+def test_what_two_readings_see_differently_counts_against_the_new_model(tmp_path):
+    said = [FOUR if n % 6 else FOUR[1:] for n in range(220)]
+    records = [item for n in range(220) for item in (
+        pair(n, n, shadow=said[n]), reading(n, n + 0.5, FOUR if n % 2 else said[n]),
+        reading(n, n + 0.6, said[n] if n % 2 else FOUR))]  # fmt: skip
+    shadow = run(*declare(tmp_path, SHADOW, records + clocks(400)))
+    assert shadow.verdict["status"] == "FAIL"
+    assert shadow.verdict["measures"][0]["challenger"] < 0.9
+    alarms = [{"measure": "false_alarm_rate", "value": "Pneumothorax", "margin": 0.05}, *SHADOW["measures"]]
+    records = [item for n in range(220) for item in (
+        pair(n, n, production=FOUR[1:]), reading(n, n + 0.5),
+        reading(n, n + 0.6, FOUR if n % 2 else FOUR[1:]))]  # fmt: skip
+    found = verdict(tmp_path / "alarms", records + clocks(400), measures=alarms)
+    assert (found["measures"][0]["challenger"], found["measures"][0]["current"]) == (1, 0)
+
+
+def test_readings_that_cannot_be_read_are_not_forgotten(tmp_path):
+    records = [
+        one | {"reference": "?"} if one.get("kind") == "reading" and n % 20 == 1 else one
+        for n, one in enumerate(deployment())
+    ]
+    found = verdict(tmp_path, records)
+    assert found["status"] == "NOT EVALUATED"
+    assert "belong to no study or time" in found["reasons"][0]
+
+
+def test_a_yardstick_that_is_silent_more_often_than_the_smallest_margin_is_none(tmp_path):
+    records = [
+        one | {"production": {"version": "3", "findings": None}} if "shadow" in one and n % 32 == 0 else one
+        for n, one in enumerate(deployment())
+    ]
+    found = verdict(tmp_path, records)
+    assert found["status"] == "NOT EVALUATED"
+    assert "a larger share than the smallest margin (0.05): no yardstick" in found["reasons"][0]
 
 
 @pytest.fixture
@@ -224,7 +339,7 @@ def test_a_stream_that_was_changed_behind_a_look_is_refused(tmp_path):
     config, stream = declare(tmp_path, SHADOW, deployment(end=False))
     run(config, stream)
     text = stream.read_text()
-    stream.write_text(text.replace('"findings": ["Pneumothorax"]', '"findings": ["Pneumonia"]   ', 1))
+    stream.write_text(text.replace('"findings": ["Pneumothorax"', '"findings": ["Pneumonia"   ', 1))
     with pytest.raises(LedgerError, match="not those that were read then"):
         run(config, stream)
 
@@ -264,6 +379,15 @@ def test_texts_are_read_by_the_labeler(tmp_path):
     ("changed", "told"),
     [
         ({"measures": []}, "needs at least one entry"),
+        ({"measures": [{"measure": "failure_rate", "margin": 0.05}]}, "without a margin is Pneumothorax,"),
+        ({"measures": SHADOW["measures"][:3]}, "without a margin is Pleural Effusion"),
+        ({"measures": [{"measure": "critical_sensitivity", "margin": 0.05}]}, "each critical finding"),
+        ({"measures": [part | {"margin": 0.99} for part in SHADOW["measures"]]}, "less than or equal to 0.1"),
+        (
+            {"measures": [part | {"confidence": 0.51} for part in SHADOW["measures"]]},
+            "greater than or equal to 0.95",
+        ),
+        ({"read_at_least": 0.1}, "greater than or equal to 0.8"),
         ({"looks": [0.5, 0.25]}, "looks must rise"),
         ({"harm": {"of": ["failures"]}}, "failures is none of"),
         ({"start": "2026-01-05T00:00:00"}, "needs a zone"),
