@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -34,7 +35,7 @@ STATED_STOPPED: Final = 0.8
 STATED_MINUTES: Final = 16
 """Nine of ten latency incidents (a fifth of reports slow) are rolled back within so many minutes."""
 
-HEALTHY: Final = {
+HEALTHY: Final[Mapping[str, float]] = {
     "failure_rate": 0.003, "rejection_rate": 0.04, "latency": 0.0, "hallucination_rate": 0.01,
     "critical_misses": 0.01,
 }  # fmt: skip
@@ -42,7 +43,7 @@ HEALTHY: Final = {
 READ, CRITICAL_THERE = 0.15, 0.2
 """Studies that are read within the window; those of them in which a critical finding is there."""
 STATED_KEPT: Final = 0.95
-"""A healthy version is kept by all rules but critical_misses, of which two hours bring too few."""
+"""Share of healthy versions that is kept by all rules but critical_misses, of which two hours bring few."""
 KEEP, HOLD, ROLL_BACK = 0, 1, 2
 
 Ints = NDArray[np.int64]
@@ -92,21 +93,23 @@ def watches(config: WatchConfig, rule: WatchRule, rate: float, runs: int, rng: n
     return first
 
 
-def ends(config: WatchConfig, rates: dict[str, float], runs: int, rng: np.random.Generator) -> Ints:
+def ends(config: WatchConfig, rates: Mapping[str, float], runs: int, rng: np.random.Generator) -> Ints:
     """What each rule asks for in the end: `KEEP`, `HOLD` or `ROLL_BACK`. Shape (rules, runs)."""
     looks, found = config.looks, np.full((len(config.rules), runs), HOLD)
-    failed = rng.binomial(PER_LOOK, rates["failure_rate"], (looks, runs))
+    failed: Ints = rng.binomial(PER_LOOK, rates["failure_rate"], (looks, runs))
     for place, rule in enumerate(config.rules):
         n = np.full((looks, runs), PER_LOOK)
         if rule.measure == "critical_misses":
             n = rng.binomial(PER_LOOK, READ * CRITICAL_THERE, (looks, runs))
         bad = failed
         if rule.measure != "failure_rate":
-            late = failed if rule.measure == "latency" else 0
+            late: Ints = failed if rule.measure == "latency" else np.zeros_like(failed)
             bad = late + rng.binomial(n - late, rates[rule.measure])
         bad, n = bad.cumsum(axis=0), n.cumsum(axis=0)
         # The exact upper bound lies below the limit just where so few are this improbable at it.
         kept = binom.cdf(bad[-1], n[-1], rule.limit) < 1 - config.keep_confidence
+        if rule.keeps == "likely":
+            kept |= bad[-1] <= rule.limit * n[-1]
         few = ROLL_BACK if rule.otherwise == "roll back" else HOLD
         found[place] = np.where(n[-1] < rule.needs, few, np.where(kept, KEEP, HOLD))
         levels = np.array([config.level(look) for look in range(1, looks + 1)])[:, None]
@@ -150,20 +153,23 @@ def main() -> int:
         f"{'ok' if ok else 'TOO OFTEN'}"
     )
     for place, rule in enumerate(watch.rules):
-        asked = ends(watch, HEALTHY | {rule.measure: rule.limit}, runs, rng)
+        asked = ends(watch, {**HEALTHY, rule.measure: rule.limit}, runs, rng)
         kept = float((asked[place] == KEEP).mean())
-        ok = kept <= 1 - watch.keep_confidence + 3 * math.sqrt((1 - watch.keep_confidence) / runs)
+        most = 1 - watch.keep_confidence + 3 * math.sqrt((1 - watch.keep_confidence) / runs)
+        ok = rule.keeps == "likely" or kept <= most
         good &= ok
-        print(f"  {rule.measure:20} kept at its very limit   {kept:.4f}   {'ok' if ok else 'TOO OFTEN'}")
+        told = "not limited" if rule.keeps == "likely" else "ok" if ok else "TOO OFTEN"
+        print(f"  {rule.measure:20} kept at its very limit   {kept:.4f}   {told}")
     misses = [rule.measure for rule in watch.rules].index("critical_misses")
     for hours in (watch.hours, 24.0):
         longer = watch.model_copy(update={"hours": hours})
-        for name, rates in (
+        truths: tuple[tuple[str, Mapping[str, float]], ...] = (
             ("healthy", HEALTHY),
             ("all twice the limits", {rule.measure: 2 * rule.limit for rule in watch.rules}),
-            ("hallucinates in 8 %", HEALTHY | {"hallucination_rate": 0.08}),
-            ("misses 29 % of critical", HEALTHY | {"critical_misses": 0.29}),
-        ):
+            ("hallucinates in 8 %", {**HEALTHY, "hallucination_rate": 0.08}),
+            ("misses 29 % of critical", {**HEALTHY, "critical_misses": 0.29}),
+        )
+        for name, rates in truths:
             asked = ends(longer, rates, runs if hours == watch.hours else runs // 10, rng)
             whole = asked.max(axis=0)
             others = float((np.delete(asked, misses, axis=0).max(axis=0) == KEEP).mean())

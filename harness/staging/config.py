@@ -182,6 +182,10 @@ class WatchRule(_Part):
     needs: Annotated[int, Field(ge=1)] = 50
     """With fewer studies in its window at the end it is NOT EVALUATED. So many are not yet enough to keep
     it: without a single bad one that takes log(1 - keep_confidence) / log(1 - limit) studies."""
+    keeps: Literal["shown", "likely"] = "shown"
+    """What keeping it takes at the end. shown: the upper bound lies below the limit. likely: the share that
+    was seen does not lie above it, whatever is not known counted as bad; for that of which the window brings
+    too few to show anything."""
     otherwise: Literal["hold", "roll back"] = "roll back"
     """What is done where it is NOT EVALUATED. hold: the alias stays, a person decides. That is done too
     where there are enough studies, and they show neither."""

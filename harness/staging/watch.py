@@ -225,6 +225,14 @@ class Watch:
                 f"{rule.measure} is NOT EVALUATED: none of {told:,} readings says that nothing critical is "
                 "there (critical_missed: null), so that false may stand for it, and hide what was missed"
             )
+        elif (
+            not high < limit and rule.keeps == "likely" and found.bad + unknown <= limit * (found.n + unknown)
+        ):
+            state = "likely"
+            reason = (
+                f"{rule.measure}: {found.bad:,} of {found.n:,}, too few to show it below {_limit(rule)}, and "
+                "not above it"
+            )
         elif not high < limit:
             state = "not shown"
             reason = (
@@ -253,6 +261,9 @@ class Watch:
         decision: Decision = "keep"
         for rule, found in zip(config.rules, look["rules"], strict=True):
             if found["state"] == "within":
+                continue
+            if found["state"] == "likely":
+                wrong.append(f"{found['reason']}: no reason to hold")
                 continue
             does = rule.otherwise if found["state"] == "NOT EVALUATED" else "hold"
             wrong.append(f"{found['reason']}: {does}")

@@ -45,14 +45,17 @@ def test_a_version_beyond_its_limit_is_rolled_back_within_minutes(validate):
 
 def test_at_any_limit_it_is_kept_no_more_often_than_declared(validate):
     config, rng = read_watch_config(SUITES / "watch.yaml"), np.random.default_rng(5)
-    for rule in config.rules[:4]:
+    for rule in (rule for rule in config.rules if rule.keeps == "shown"):
         asked = validate["ends"](config, validate["HEALTHY"] | {rule.measure: rule.limit}, RUNS, rng)
         kept = (asked[config.rules.index(rule)] == validate["KEEP"]).mean()
         assert 0 < kept <= 1 - config.keep_confidence + 0.015
 
 
-def test_a_healthy_version_is_kept_but_for_what_two_hours_cannot_show(validate):
+def test_a_healthy_version_is_kept_in_most_windows_and_one_that_misses_in_hardly_any(validate):
     config = read_watch_config(SUITES / "watch.yaml")
     asked = validate["ends"](config, validate["HEALTHY"], RUNS, np.random.default_rng(6))
     assert (asked[:4].max(axis=0) == validate["KEEP"]).mean() > validate["STATED_KEPT"]
-    assert (asked[4] == validate["HOLD"]).mean() > 0.99
+    assert (asked.max(axis=0) == validate["KEEP"]).mean() > 0.8
+    misses = {**validate["HEALTHY"], "critical_misses": 0.29}
+    asked = validate["ends"](config, misses, RUNS, np.random.default_rng(7))
+    assert (asked.max(axis=0) == validate["KEEP"]).mean() < 0.03

@@ -45,12 +45,14 @@ def test_a_quiet_stream_is_kept(tmp_path):
     assert watch.last["rules"][0]["n"] > 300
 
 
-def shipped(tmp_path, hallucinates, missed):
+def shipped(tmp_path, hallucinates, missed, keeps="likely"):
     """By the shipped declaration: every so many hallucinate, and of 21 read studies some are missed."""
     records = [outcome(n, n / 3, version="4", hallucination=n % hallucinates == 0) for n in range(366)]
     records += [read(10 * n, n, n >= 21 - missed) for n in range(21)]
     records += [read(10 * n + 1, n, None) for n in range(21)]
     declared = yaml.safe_load((data_path("suites") / "staging" / "watch.yaml").read_text())
+    assert declared["rules"][4]["keeps"] == "likely"
+    declared["rules"][4]["keeps"] = keeps
     config, stream = declare(tmp_path, declared, sorted(records, key=lambda one: one["time"]))
     return run(config, stream).decision
 
@@ -66,13 +68,24 @@ def test_what_is_seen_far_above_its_limit_is_not_kept(tmp_path):
 
 
 def test_what_so_few_studies_cannot_show_is_held_and_it_says_how_many_would(tmp_path):
-    found = shipped(tmp_path, 1000, 0)
+    found = shipped(tmp_path, 1000, 0, keeps="shown")
     assert found["decision"] == "hold"
     assert len(found["why"]) == 1
     assert found["why"][0].startswith(
         "critical_misses is not shown to be below 0.05: 0 of 21, upper 95% bound"
     )
     assert found["why"][0].endswith("13.29%; at this rate 59 studies would show it: hold")
+
+
+def test_what_so_few_studies_do_not_speak_against_may_be_declared_enough(tmp_path):
+    found = shipped(tmp_path / "none", 1000, 0)
+    assert found["decision"] == "keep"
+    assert found["why"] == [
+        "critical_misses: 0 of 21, too few to show it below 0.05, and not above it: no reason to hold"
+    ]
+    found = shipped(tmp_path / "two", 1000, 2)  # 9.5 % is above 5 %
+    assert found["decision"] == "hold"
+    assert found["why"][0].startswith("critical_misses is not shown to be below 0.05: 2 of 21")
 
 
 @pytest.mark.parametrize("missing", [("time",), ("study_id",), ("version",)])
