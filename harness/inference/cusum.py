@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,6 +13,9 @@ from scipy.sparse import coo_matrix, identity
 from scipy.sparse.linalg import spsolve
 
 from harness.inference.results import check_option
+
+LONGEST: Final = 1e12
+"""A longer run length is not told apart from none in double precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def average_run_length(steps: ArrayLike, chances: ArrayLike, limit: int, start: 
         start: the score to begin with, 0 to limit - 1.
 
     Returns:
-        The average; infinite where no step is upwards.
+        The average; infinite where no step is upwards, or where it lies beyond `LONGEST`.
 
     Raises:
         ValueError: shapes differ, probabilities that are none, steps that are not whole, or a limit
@@ -113,8 +117,11 @@ def average_run_length(steps: ArrayLike, chances: ArrayLike, limit: int, start: 
     chain = coo_matrix(
         (np.broadcast_to(weights[None, :], reached.shape)[inside], (rows, columns)), shape=(limit, limit)
     )
-    lengths = spsolve((identity(limit) - chain).tocsc(), np.ones(limit))
-    return float(np.atleast_1d(lengths)[start])
+    lengths = np.atleast_1d(spsolve((identity(limit) - chain).tocsc(), np.ones(limit)))
+    # The system is near singular where a signal hardly ever comes; its solution then is noise, of any sign.
+    if not ((lengths > 0) & (lengths < LONGEST)).all():
+        return math.inf
+    return float(lengths[start])
 
 
 def population_stability_index(observed: ArrayLike, expected: ArrayLike) -> float:

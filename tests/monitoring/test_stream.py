@@ -1,4 +1,5 @@
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -99,10 +100,13 @@ def test_a_mad_clock_holds_up_neither_its_file_nor_the_others(tmp_path):
 
 def test_a_folder_of_many_files_holds_few_of_them_open(tmp_path):
     resource = pytest.importorskip("resource")
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("counts its open files by /proc")
     for number in range(300):
         write(tmp_path / f"{number:03}.jsonl", [number, number + 0.5], f"{number}-")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    already = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (already + 60, hard))
     try:
         found = read(Stream(tmp_path))[0]
     finally:
