@@ -30,6 +30,7 @@ from harness.study import (
 _CODES: Final = MappingProxyType(
     {"1": State.POSITIVE, "0": State.NEGATIVE, "-1": State.UNCERTAIN, "": State.NOT_MENTIONED}
 )
+_TOLD: Final = frozenset({State.POSITIVE, State.NEGATIVE, State.UNCERTAIN})
 _KNOWN: Final = (
     "study_id", "patient_id", "findings", "impression", "images", "age", "sex", "race",
     "indication", "split", *map(str, FINDINGS),
@@ -154,12 +155,11 @@ class ManifestCohort(Cohort):
     def _case(self, study: str, line: int, row: Record) -> Case | None:
         place = f"{self.path}:{line}"
         findings, impression = _text(row, "findings"), _text(row, "impression")
-        labels = np.full(len(FINDINGS), State.NOT_COVERED, dtype=np.int8)
-        for column, finding in enumerate(FINDINGS):
-            if finding in self.covered:
-                labels[column] = _label(place, finding, row.get(finding))
-        labelled = np.isin(labels, (State.POSITIVE, State.NEGATIVE, State.UNCERTAIN)).any()
-        if not findings and not impression and not labelled:
+        states = [
+            _label(place, finding, row.get(finding)) if finding in self.covered else State.NOT_COVERED
+            for finding in FINDINGS
+        ]
+        if not findings and not impression and _TOLD.isdisjoint(states):
             return None
         images = tuple(_image(place, self.path.parent, item) for item in _images(place, row))
         age, sex = _age(place, row), _sex(place, row)
@@ -173,7 +173,7 @@ class ManifestCohort(Cohort):
             if name.startswith(GROUP):
                 groups[name.removeprefix(GROUP)] = _text(row, name) or UNKNOWN_GROUP
         context = Context(age=age, sex=sex, indication=_text(row, "indication"))
-        reference = Reference(findings, impression, labels)
+        reference = Reference(findings, impression, np.array(states, dtype=np.int8))
         return Case(Study(study, images, context), _text(row, "patient_id"), reference, groups)
 
 
@@ -183,6 +183,8 @@ def _text(row: Record, name: str) -> str:
 
 
 def _label(place: str, finding: Finding, value: Any) -> State:
+    if isinstance(value, str) and value in _CODES:
+        return _CODES[value]
     text = "" if value is None else str(value).strip().removesuffix(".0")
     if text not in _CODES:
         raise CohortError(f"{place}: {finding} must be 1, 0, -1 or blank")
