@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from harness import __version__
 from harness.ab import plots, words
 from harness.ab.decide import Outcome
 from harness.ab.edits import NEGATIONS, SIDES, changes_words_of, edit_distances, frequent, marked
@@ -66,6 +67,7 @@ def model(outcome: Outcome, ratings: Ratings) -> dict[str, Any]:
     kinds = list(dict.fromkeys(by for by, _ in groups))
     return {
         "outcome": outcome,
+        "version": __version__,
         "design": design,
         "shade": SHADES,
         "words": words,

@@ -162,8 +162,8 @@ class _Parser:
         row["turnaround"] = self._turnaround(cell, tell)
         row["present"] = self._critical("critical_present", cell, tell)
         row["reported"] = self._critical("critical_reported", cell, tell)
-        if (row["present"] is None) != (row["reported"] is None):
-            blank = "critical_present" if row["present"] is None else "critical_reported"
+        if bool(cell("critical_present")) != bool(cell("critical_reported")):
+            blank = "critical_reported" if cell("critical_present") else "critical_present"
             tell(blank, 'is blank beside an adjudicated one; write "none" where there is no finding')
         guess = cell("arm_guess")
         row["guess"] = -1 if not guess else {"unsure": UNSURE, **self._arms}.get(guess)

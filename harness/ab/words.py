@@ -255,7 +255,8 @@ def _conclusion(outcome: Outcome) -> str:
         )
     if not causes:
         causes.append("nothing was shown to be better so far")
-    more = "" if outcome.look.fraction >= 1 else " Go on to the planned number of studies."
+    seen = max(outcome.look.fractions, default=outcome.look.fraction)
+    more = "" if seen >= 1 else " Go on to the planned number of studies."
     return f"No decision on {name}, which must not be promoted on these data: {listed(causes)}.{more}"
 
 

@@ -69,7 +69,7 @@ def act(options: argparse.Namespace) -> int:
                 if no_page:
                     print(f"No status page: {no_page}")
             if options.follow is None:
-                if gone is not None:
+                if gone is not None and not monitor.totals["windows"]:
                     raise gone
                 return {"QUIET": 0, "ALERT": 1, "NOT EVALUATED": 3}[now[0]]
             told = now

@@ -61,6 +61,8 @@ def act(options: argparse.Namespace) -> int:
 
     if options.follow is not None and not options.follow > 0:
         raise HarnessError("--follow must be above 0 seconds")
+    if not options.stream.exists():
+        raise HarnessError(f"{options.stream}: no such file or folder; nothing to compare")
     out = options.out or options.stream.with_name(f"{options.stream.stem}-shadow")
     looks = options.looks or options.stream.resolve().with_name("looks.jsonl")
     with Shadow.opened(options.config, options.stream, out, looks) as shadow:
@@ -127,10 +129,12 @@ def _show(shadow: Shadow) -> None:
         markup=False, style="dim",
     )  # fmt: skip
     if verdict is None:
-        console.print(
-            f"\nVerdict: [{STYLE[Status.NOT_EVALUATED]}]NOT EVALUATED[/]: the window, and the time for its "
-            "readings, are not over"
-        )
+        why = "the window, and the time for its readings, are not over"
+        if not pairs.pairs:
+            why = (
+                "no record of the stream so far is of a study that both models reported; see --help for them"
+            )
+        console.print(f"\nVerdict: [{STYLE[Status.NOT_EVALUATED]}]NOT EVALUATED[/]: {why}")
     else:
         console.print(f"\n{verdict['reason']}", markup=False)
         status = Status(verdict["status"])

@@ -25,7 +25,7 @@ and one a reading: {"kind": "reading", "study_id": "s1", "time": "...", "critica
 (true: a critical finding is there, and the report missed it; false: it is there, and the report has all;
 null: nothing critical is there, and the study does not count. Or "reference": the findings that are
 there; in Parquet, where null cannot be told from nothing, [] stands for it). Of several records of a
-study the worse counts; one that belongs to no study or time may be a bad one. With --follow a stream
+study the worse counts; one that belongs to no study or time may be a bad one. Once begun, a stream
 that is missing or was cut is silence. Records of `harness monitor` with a version will do too.
 """
 
@@ -65,7 +65,11 @@ def act(options: argparse.Namespace) -> int:
     if options.move and not options.model:
         raise HarnessError("--act needs --model NAME: which registered model's alias may be moved?")
     out = options.out or options.stream.with_name(f"{options.stream.stem}-watch")
-    with Watch.opened(options.config, options.stream, out, options.follow is not None) as watch:
+    # Once begun, a stream that is gone is silence, whether a timer gives the command or it follows.
+    patient = options.follow is not None or (out / "log.jsonl").exists()
+    if not patient and not options.stream.exists():
+        raise HarnessError(f"{options.stream}: no such file or folder; nothing to watch")
+    with Watch.opened(options.config, options.stream, out, patient) as watch:
         alias = None
         if options.model:
             from harness.registry import Registry

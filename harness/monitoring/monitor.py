@@ -79,6 +79,7 @@ class Monitor:
             LedgerError: the folder is damaged, or another monitor holds it.
         """
         config = read_config(path)
+        read_reference(path.parent / config.reference, config.stream.ignore)  # before a folder is made
         with Journal.writing(path.parent / config.out) as journal:
             yield cls(path, config, journal)
 

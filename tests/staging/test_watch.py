@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
@@ -633,3 +634,24 @@ def test_the_command_line_says_what_was_decided(tmp_path, capsys):
     config.write_text("name: x\nversion: 1\ngreen: '2'\nblue: '2'\nrules: [{measure: latency, abov: 3}]\n")
     assert main(["watch", str(config), "--stream", str(stream), "--out", str(tmp_path / "n")]) == 2
     assert "did you mean above?" in capsys.readouterr().err
+
+
+def test_a_timer_that_finds_no_stream_takes_it_for_silence_once_begun(tmp_path, capsys):
+    soon = datetime.now(UTC) - timedelta(minutes=30)
+    config, stream = declare(tmp_path, WATCH, [], start=soon.isoformat())
+    words = ["watch", str(config), "--stream", str(stream)]
+    stream.unlink()
+    assert main(words) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+    assert not (tmp_path / "stream-watch").exists()
+    record = outcome(1, 0) | {"time": soon.isoformat()}
+    stream.write_text(lines([record]))
+    with Watch.opened(config, stream, tmp_path / "stream-watch") as watch:
+        watch.advance(soon.timestamp() + 60)
+    stream.unlink()
+    with Watch.opened(config, stream, tmp_path / "stream-watch", patient=True) as watch:
+        watch.advance(soon.timestamp() + 120)
+        assert (watch.decision, watch.lost is None) == (None, False)
+    assert main(words) == 1  # half an hour later
+    assert "no stream for" in capsys.readouterr().out
+    assert main(words) == 1
