@@ -162,12 +162,20 @@ def table(part: CostPart, cost: Cost) -> list[tuple[str, str, str]]:
     else:
         peak = cost.handled / HOURS_A_YEAR * part.peak_factor
         busy = f"{peak / cost.capacity_per_hour:.0%} of it in the busiest hour"
-        needed = max(1, math.ceil(peak / cost.capacity_per_hour * part.gpus))
+        needed = _gpus(part, cost)
         rows += [
             ("Capacity", f"{cost.capacity_per_hour:,.0f} studies/h", f"measured; {busy} ({peak:,.0f}/h)"),
             ("GPUs that would do", f"{needed}", f"for the busiest hour, {part.peak_factor:g} × the average"),
         ]
     return rows
+
+
+def _gpus(part: CostPart, cost: Cost) -> int | None:
+    """How many GPUs the busiest hour needs; None: capacity was not measured."""
+    if cost.capacity_per_hour is None:
+        return None
+    peak = cost.handled / HOURS_A_YEAR * part.peak_factor
+    return max(1, math.ceil(peak / cost.capacity_per_hour * part.gpus))
 
 
 def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:
@@ -179,7 +187,13 @@ def notes(part: CostPart, cost: Cost, stated: Stated = Stated()) -> list[str]:
     follows = abs(cost.gross_return - stated.return_on_cost) <= 0.5
     net_implied = cost.gross_saving_usd / (stated.return_on_cost + 1)
     verb = {True: "follows", False: "does not follow"}
+    needed = _gpus(part, cost) or 0
+    compute = cost.compute_usd / part.gpus * needed
+    short = f"{part.gpus:g} GPUs do not suffice: {needed:,} would, and compute would be {_usd(compute)}."
     return [
+        *([short] if needed > part.gpus else []),
+        f"The business case states a saving of USD {stated.saving_usd / 1e6:.1f} M a year, and "
+        f"{stated.return_on_cost:g}× its cost.",
         f"USD {stated.saving_usd / 1e6:.1f} M {verb[close]}: the gross saving is "
         f"{_usd(cost.gross_saving_usd)}. It is gross: the cost of running is not taken off.",
         f"{stated.return_on_cost:g}× {verb[follows]} from these assumptions: gross saving ÷ cost is "

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -28,9 +29,9 @@ def test_the_stated_return_follows_where_the_assumptions_make_it():
 
 def test_other_prices_do_not_repeat_the_claim():
     part = CostPart(usd_per_study_before=15)
-    assert "USD 5.9 M does not follow" in notes(part, work_out(part))[0]
+    assert "USD 5.9 M does not follow" in notes(part, work_out(part))[1]
     dear = CostPart(gpus=40)
-    assert "less than compute alone" in notes(dear, work_out(dear))[1]
+    assert "less than compute alone" in notes(dear, work_out(dear))[2]
 
 
 def test_capacity_comes_from_measured_use():
@@ -65,4 +66,12 @@ def test_parts_add_up(studies, share, before, after, gpus):
     assert cost.net_saving_usd == pytest.approx(cost.gross_saving_usd - cost.total_usd)
     assert cost.usd_per_study * cost.handled == pytest.approx(cost.total_usd)
     assert math.isfinite(cost.net_return)
-    assert len(notes(part, cost)) == 3
+    assert len(notes(part, cost)) == 4
+
+
+def test_too_few_gpus_for_the_busiest_hour_are_told_with_what_enough_cost():
+    part = CostPart()
+    cost = replace(work_out(part), capacity_per_hour=60.0)
+    (short,) = [line for line in notes(part, cost) if "do not suffice" in line]
+    assert short.startswith("4 GPUs do not suffice: 8 would, and compute would be USD 224,256.")
+    assert not any("suffice" in line for line in notes(part, replace(cost, capacity_per_hour=200.0)))
