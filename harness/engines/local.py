@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Final
 
 from harness.candidates.base import Candidate
 from harness.engines.base import Item, Result
 from harness.engines.blocks import map_blocks
+from harness.engines.frames import read
 from harness.engines.worker import READY, Batch, serve
 from harness.errors import CandidateError
 from harness.outcome import Outcome, Status
@@ -23,6 +25,9 @@ from harness.study import Study
 
 _SPAWN = multiprocessing.get_context("spawn")
 """Forking a process that has threads (torch, pyarrow) can hang; a spawned one starts clean."""
+_REST_S: Final = 2.0
+"""At least so long has the rest of an answer that has begun to come. One that was given in time waits in
+the worker for this process, which may have been at something else until after the deadline."""
 
 
 def run_local(
@@ -72,7 +77,7 @@ def run_local(
                 late = connection not in ready
                 outcome = worker.take(late)
                 del busy[connection]
-                if late or outcome.status is Status.DIED:
+                if worker.lost:
                     worker.restart(start_timeout_s)
                 idle.append(worker)
                 found.append(outcome)
@@ -91,6 +96,8 @@ class Worker:
     study_id: str = ""
     began: float = 0.0
     deadline: float = float("inf")
+    lost: bool = False
+    """It was asked and gave no answer: it hangs, stopped in the middle, or is no more."""
 
     def start(self, limit_s: float) -> None:
         """Starts the process and waits until the candidate is loaded.
@@ -98,6 +105,7 @@ class Worker:
         Raises:
             CandidateError: it cannot be sent there, does not load, or not within the limit.
         """
+        self.lost = False
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=serve, args=(self.candidate, theirs), daemon=True)
         try:
@@ -109,17 +117,15 @@ class Worker:
             ) from None
         theirs.close()
         try:
-            if not self.connection.poll(limit_s):
-                raise CandidateError(
-                    f"candidate {self.candidate.name} was not ready after {limit_s:g} s; raise "
-                    "execution.start_timeout_s if it needs longer to load"
-                )
-            message = self.connection.recv()
-        except EOFError:
-            self.process.join()
+            message = read(self.connection, time.monotonic() + limit_s)
+        except TimeoutError:
             raise CandidateError(
-                f"candidate {self.candidate.name} died while loading "
-                f"(exit code {self.process.exitcode}); out of memory?"
+                f"candidate {self.candidate.name} was not ready after {limit_s:g} s; raise "
+                "execution.start_timeout_s if it needs longer to load"
+            ) from None
+        except (EOFError, OSError):
+            raise CandidateError(
+                f"candidate {self.candidate.name} died while loading ({self._exit()}); out of memory?"
             ) from None
         if message != READY:
             raise CandidateError(f"candidate {self.candidate.name} does not load: {message}")
@@ -136,16 +142,18 @@ class Worker:
         return True
 
     def take(self, late: bool) -> Outcome:
-        """What came of it."""
-        elapsed = time.monotonic() - self.began
+        """What came of it; it must be restarted where it is `lost` then."""
+        self.lost = True
         if late:
-            return Outcome(self.study_id, Status.LATE, None, "", elapsed)
+            return self._without_answer(Status.LATE, "")
         try:
-            status, answer, error, account, finished = self.connection.recv()
-        except (EOFError, ConnectionResetError):
-            self.process.join()
-            reason = f"exit code {self.process.exitcode}"
-            return Outcome(self.study_id, Status.DIED, None, reason, elapsed)
+            told = read(self.connection, max(self.deadline, time.monotonic() + _REST_S))
+        except TimeoutError:
+            return self._without_answer(Status.LATE, "")
+        except (EOFError, OSError):
+            return self._without_answer(Status.DIED, self._exit())
+        self.lost = False
+        status, answer, error, account, finished = told
         report = Report.model_validate_json(answer) if answer else None
         # By the clock that all processes of a machine share: an answer that lay waiting was not late.
         return Outcome(self.study_id, Status(status), report, error, finished - self.began, account)
@@ -154,8 +162,9 @@ class Worker:
         """Hands a batch over and waits for it: an outcome for each study, in order.
 
         Where the whole batch is late, or the process died, no one can tell which study did it: each
-        outcome says so, and the worker must be restarted.
+        outcome says so, and the worker is `lost` and must be restarted.
         """
+        self.lost = True
         began = time.monotonic()
 
         def all_of(status: Status, reason: str) -> list[Outcome]:
@@ -164,12 +173,12 @@ class Worker:
 
         try:
             self.connection.send(batch)
-            if not self.connection.poll(timeout_s):
-                return all_of(Status.LATE, "")
-            answers = self.connection.recv()
+            answers = read(self.connection, began + timeout_s)
+        except TimeoutError:
+            return all_of(Status.LATE, "")
         except (EOFError, OSError):
-            self.process.join()
-            return all_of(Status.DIED, f"exit code {self.process.exitcode}")
+            return all_of(Status.DIED, self._exit())
+        self.lost = False
         taken = time.monotonic() - began
         return [
             Outcome(
@@ -177,6 +186,14 @@ class Worker:
             )
             for study, (status, answer, error) in zip(batch.studies, answers, strict=True)
         ]
+
+    def _without_answer(self, status: Status, reason: str) -> Outcome:
+        return Outcome(self.study_id, status, None, reason, time.monotonic() - self.began)
+
+    def _exit(self) -> str:
+        """How the process ended; one that only closed its end of the pipe lives on."""
+        self.process.join(_REST_S)
+        return f"exit code {self.process.exitcode}"
 
     def restart(self, limit_s: float) -> None:
         """Ends the process and starts another, as `start` does."""

@@ -12,7 +12,7 @@ from harness.digests import code_digest
 from harness.engines.local import Worker
 from harness.engines.worker import READY
 from harness.errors import HarnessError
-from harness.outcome import Outcome, Status
+from harness.outcome import Outcome
 from harness.study import Study
 
 
@@ -65,7 +65,7 @@ class RayWorker:
             worker.restart(self._start_timeout_s)
             worker.give(study, timeout_s)
         outcome = worker.take(late=not worker.connection.poll(timeout_s))
-        if outcome.status in (Status.LATE, Status.DIED):
+        if worker.lost:
             worker.restart(self._start_timeout_s)
         return outcome
 

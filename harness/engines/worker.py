@@ -15,12 +15,15 @@ from pydantic import ValidationError
 
 from harness.candidates.base import Candidate, takes_batches
 from harness.candidates.timing import Stopwatch
+from harness.engines.frames import write
 from harness.errors import CandidateError, HarnessError
 from harness.outcome import Status
 from harness.report import Report
 from harness.study import Study
 
 READY: Final = "ready"
+REPORT_LIMIT: Final = 1 << 20
+"""Bytes of the longest report, as JSON; one has some thousand."""
 
 Answer = tuple[Status, str, str]
 """Status, the report as JSON or "", the error's type and place or ""."""
@@ -47,24 +50,24 @@ def serve(candidate: Candidate, connection: Connection) -> None:
         if torch is not None:
             torch.set_num_threads(1)
     except HarnessError as error:
-        connection.send(str(error))
+        write(connection, str(error))
         return
     except Exception as error:
-        connection.send(f"{type(error).__name__}: {error} ({_place(error)})")
+        write(connection, f"{type(error).__name__}: {error} ({_place(error)})")
         return
-    connection.send(READY)
+    write(connection, READY)
     while True:
         try:
             asked: Study | Batch = connection.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
         if isinstance(asked, Batch):
-            connection.send(_answers(candidate, asked))
+            write(connection, _answers(candidate, asked))
             continue
         with Stopwatch().running() as watch:
             answer = _answer(candidate, asked)
         finished = time.monotonic()
-        connection.send((*answer, {**watch.account(), **_memory()}, finished))
+        write(connection, (*answer, {**watch.account(), **_memory()}, finished))
 
 
 def _memory() -> dict[str, Any]:
@@ -112,12 +115,20 @@ def _answer(candidate: Candidate, study: Study) -> Answer:
 def _written(report: Report) -> Answer:
     if not isinstance(report, Report):
         return Status.INVALID, "", f"answered {type(report).__name__}, not Report"
-    if not report.text.strip():
-        return Status.EMPTY, "", ""
+    # `model_copy` and `model_construct` check nothing, so what arrives is checked here, where it fails
+    # alone. What pydantic says of a value quotes it; neither its warnings nor its messages go further.
     try:
-        return Status.OK, report.model_dump_json(), ""
-    except ValueError as error:  # text that no encoding can carry, such as a lone surrogate
+        written = report.model_dump_json(warnings=False)
+        if len(written.encode()) > REPORT_LIMIT:
+            return Status.INVALID, "", f"more than {REPORT_LIMIT} bytes as JSON"
+        empty = not Report.model_validate_json(written).text.strip()
+    except ValidationError as error:
+        places = {str(part) for detail in error.errors(include_input=False) for part in detail["loc"][:1]}
+        fields = ", ".join(sorted(places & Report.model_fields.keys()))
+        return Status.INVALID, "", f"ValidationError: {fields or 'not a report'}"
+    except Exception as error:  # text that no encoding can carry, such as a lone surrogate
         return Status.INVALID, "", f"{type(error).__name__}: not writable as JSON"
+    return (Status.EMPTY, "", "") if empty else (Status.OK, written, "")
 
 
 def _place(error: BaseException) -> str:

@@ -1,12 +1,15 @@
+import os
+import signal
+import threading
 import time
 
 import pytest
 
 from harness.candidates.base import Candidate, count_tokens, phase
-from harness.engines.local import default_workers, run_local
+from harness.engines.local import Worker, default_workers, run_local
 from harness.errors import CandidateError
 from harness.outcome import Status
-from harness.report import Report
+from harness.report import Finding, Report, ReportedFinding
 from harness.study import Study
 from harness.testing import ConstantReport, Faulty
 
@@ -109,6 +112,99 @@ def test_an_error_names_type_and_line_and_never_its_message():
 def test_what_cannot_be_a_report_is_invalid():
     statuses = {o.study_id: o.status for o in run_local(Surrogate(), STUDIES[:2])}
     assert statuses == {"0": Status.INVALID, "1": Status.INVALID}
+
+
+class Extended(Report):
+    """Has a field that a report has not."""
+
+    SECRET_words: int = 3
+
+
+class Unchecked(Candidate):
+    """Mends its reports by what checks nothing; the study names how."""
+
+    name = "unchecked"
+
+    def digest(self):
+        return "0" * 64
+
+    def report(self, study):
+        report = Report(report_id=study.study_id, findings_text="SECRET words", impression="No effusion.")
+        sure = ReportedFinding.model_construct(finding=Finding.FRACTURE, confidence=1.0000001)
+        changes = {
+            "nan": {"processing_time_ms": float("nan")},
+            "list": {"recommendations": ["SECRET words"]},
+            "text is a list": {"impression": ["SECRET words"]},
+            "no text": {"findings_text": None, "impression": None},
+            "too sure": {"findings": (sure,)},
+            "long": {"impression": "SECRET words " * 100_000},
+        }
+        if study.study_id == "extended":
+            return Extended(report_id="1", impression="SECRET words")
+        return report.model_copy(update=changes.get(study.study_id, {}))
+
+
+def test_a_report_that_nothing_has_checked_is_invalid_alone_and_is_not_quoted(capfd):
+    reasons = {
+        "nan": "ValidationError: processing_time_ms",
+        "list": "ValidationError: recommendations",
+        "text is a list": "ValidationError: impression",
+        "no text": "ValidationError: findings_text, impression",
+        "too sure": "ValidationError: findings",
+        "extended": "ValidationError: not a report",
+        "long": "more than 1048576 bytes as JSON",
+    }
+    names = ["first", *reasons, "last"]
+    outcomes = list(run_local(Unchecked(), [Study(name, ()) for name in names]))
+    assert [outcome.study_id for outcome in outcomes] == names
+    statuses = [outcome.status for outcome in outcomes]
+    assert statuses == [Status.OK, *[Status.INVALID] * len(reasons), Status.OK]
+    assert {outcome.study_id: outcome.error for outcome in outcomes[1:-1]} == reasons
+    assert "SECRET" not in "".join(capfd.readouterr())
+
+
+class Long(Chatty):
+    """Its answer does not fit into the pipe: the rest waits until the first part is read."""
+
+    def report(self, study):
+        return Report(report_id=study.study_id, impression="No effusion. " * 70_000)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "error"),
+    [(signal.SIGKILL, Status.DIED, "exit code -9"), (signal.SIGSTOP, Status.LATE, "")],
+)
+def test_a_worker_that_ends_or_halts_in_the_middle_of_its_answer(sent, status, error):
+    worker = Worker(Long())
+    worker.start(60)
+    rescue = threading.Timer(40, worker.process.kill)  # so that waiting without end is a failure
+    rescue.start()
+    try:
+        assert worker.give(STUDIES[0], 2)
+        assert worker.connection.poll(30)
+        time.sleep(0.2)
+        os.kill(worker.process.pid, sent)
+        outcome = worker.take(late=False)
+        assert (outcome.status, outcome.error, worker.lost) == (status, error, True)
+        worker.restart(60)
+        assert worker.give(STUDIES[1], 60)
+        outcome = worker.take(late=False)
+        assert (outcome.status, outcome.study_id, worker.lost) == (Status.OK, "1", False)
+    finally:
+        rescue.cancel()
+        worker.stop()
+
+
+def test_an_answer_given_in_time_is_read_whole_after_the_deadline():
+    worker = Worker(Long())
+    worker.start(60)
+    try:
+        assert worker.give(STUDIES[0], 60)
+        assert worker.connection.poll(60)
+        worker.deadline = time.monotonic() - 1  # this process was at something else meanwhile
+        assert worker.take(late=False).status is Status.OK
+    finally:
+        worker.stop()
 
 
 def test_what_a_candidate_prints_stays_out_of_the_results(capfd):
