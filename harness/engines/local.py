@@ -154,8 +154,11 @@ class Worker:
             return self._without_answer(Status.DIED, self._exit())
         self.lost = False
         status, answer, error, account, finished = told
+        # By the clock that all processes of a machine share: whether an answer is late, and how long it took,
+        # does not hang on when this process came to read it.
+        if finished > self.deadline:
+            return Outcome(self.study_id, Status.LATE, None, "", finished - self.began)
         report = Report.model_validate_json(answer) if answer else None
-        # By the clock that all processes of a machine share: an answer that lay waiting was not late.
         return Outcome(self.study_id, Status(status), report, error, finished - self.began, account)
 
     def ask(self, batch: Batch, timeout_s: float) -> list[Outcome]:
