@@ -42,7 +42,6 @@ def images(tmp_path_factory):
     ):
         path = folder / f"mixed-{picture}.dcm"
         dicom_file(path, "mixed", picture, PatientID=patient, PatientSex=sex, AccessionNumber="1.2.3")
-    dicom_file(folder / "other.dcm", "other", StudyInstanceUID=derived_uid("other2"), StudyID="mixed")
     return folder
 
 
