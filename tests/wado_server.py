@@ -19,13 +19,15 @@ class WadoServer:
     """Listens while it is open. Each instance is answered with its file, or with the fault it was given.
 
     `asked`: instance UID -> WADO-RS requests; `lines`: every request's first line; `heads`: its headers;
-    `sent`: bytes of a flood that were taken off it.
+    `sent`: bytes of a flood that were taken off it; `bearers`: AccessionNumber or StudyID -> what a search
+    by it finds, whatever the number: Study Instance UIDs and the number that each has.
     """
 
     def __init__(self, host="127.0.0.1"):
         self.address = host
         self.files, self.faults, self.found = {}, {}, {}
         self.asked, self.lines, self.heads, self.sent = Counter(), [], [], 0
+        self.bearers = {}
         self.elsewhere, self.studies, self.let_go = "", b"[]", threading.Event()
 
     def put(self, path, fault=None, *, uid=None):
@@ -82,6 +84,13 @@ class WadoServer:
 
     async def _answer(self, writer, target):
         path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+        for name, tag in (("AccessionNumber", "00080050"), ("StudyID", "00200010")):
+            if path == f"{ROOT}/studies" and name in query:
+                told = [
+                    {"0020000D": {"vr": "UI", "Value": [study]}, tag: {"vr": "SH", "Value": [number]}}
+                    for study, number in self.bearers.get(name, [])
+                ]
+                return await send(writer, json.dumps(told).encode(), kind="application/dicom+json")
         if path == f"{ROOT}/studies":
             return await send(writer, self.studies, kind="application/dicom+json")
         if path == f"{ROOT}/instances":

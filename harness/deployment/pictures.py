@@ -50,7 +50,9 @@ def check_picture(path: Path) -> Picture:
 
     Raises:
         CohortError: missing, no PNG, JPEG or DICOM file, smaller than `LEAST` or larger than `MOST`,
-            or of a bit depth or photometric interpretation that a radiograph does not have.
+            or of a bit depth or photometric interpretation that a radiograph does not have; DICOM whose
+            values are not in the lowest bits, whose presentation LUT shape contradicts its photometric
+            interpretation, or that is mirrored or turned.
     """
     if is_dicom(path):
         return check_header(path, read_header(path))
@@ -169,7 +171,55 @@ def check_header(path: Path, file: Any) -> Picture:
         )
     if allocated not in (8, 16):
         raise CohortError(f"{path}: {allocated} bits a value; 8 and 16 are read")
+    _check_bits(path, file, allocated)
+    shape = str(file.get("PresentationLUTShape") or "").strip().upper()
+    wanted = "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY"
+    if shape and shape != wanted:  # PS3.3, C.8.11.3: viewers differ in which of the two they follow
+        raise CohortError(
+            f"{path}: its presentation LUT shape contradicts {photometric}, and it may be inverted; {wanted} "
+            "is needed"
+        )
+    orientation(path, file)
     return Picture("DICOM", width, height, 8 if allocated == 8 else 16, photometric)  # type: ignore[arg-type]
+
+
+def _check_bits(path: Path, file: Any, allocated: int) -> None:
+    """Values must stand in the lowest bits, which is where the decoder reads them (PS3.5, 8.1.1)."""
+    try:
+        stored, high = (
+            -1 if file.get(name) is None else int(file.get(name)) for name in ("BitsStored", "HighBit")
+        )
+    except (TypeError, ValueError):
+        stored = high = -1
+    if not 1 <= stored <= allocated:
+        raise CohortError(
+            f"{path}: bits stored are missing or more than the {allocated} allocated; fetch it again"
+        )
+    if high != stored - 1:
+        raise CohortError(
+            f"{path}: {stored} bits stored with high bit {'missing' if high < 0 else high}; {stored - 1} is "
+            "needed"
+        )
+
+
+def orientation(path: Path, file: Any) -> str:
+    """Where a DICOM picture's rows lead: L (the patient's left), A or P; empty where it is not told.
+
+    Raises:
+        CohortError: it is mirrored, upside down or lies on its side, so that sides would be mixed up, or
+            Patient Orientation cannot be read.
+    """
+    told = file.get("PatientOrientation") or ()
+    words = [str(word).strip().upper() for word in ([told] if isinstance(told, str) else told)]
+    if not any(words):
+        return ""
+    row, column = words if len(words) == 2 else ("", "")
+    if not row.startswith(("L", "A", "P")) or not column.startswith("F"):
+        raise CohortError(
+            f"{path}: its patient orientation is mirrored, turned or cannot be read; rows must lead to the "
+            "patient's left (lateral: front or back), columns to the feet"
+        )
+    return row[0]
 
 
 def dicom_image(path: Path) -> Pillow.Image:

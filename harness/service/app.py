@@ -157,7 +157,7 @@ def accepted(header: str) -> str:
     Raises:
         Refusal: none of `FORMS` is accepted.
     """
-    best = (0.0, 0, "")
+    ranges: dict[str, tuple[float, int]] = {}
     for number, part in enumerate(header.split(",")):
         media, *parameters = (piece.strip().lower() for piece in part.split(";"))
         quality = 1.0
@@ -167,14 +167,18 @@ def accepted(header: str) -> str:
                     quality = float(parameter[2:])
                 except ValueError:
                     quality = 0.0
-        for form, name in FORMS.items():
-            if media in (name, f"{name.partition('/')[0]}/*", "*/*"):
-                if quality > best[0]:
-                    best = (quality, -number, form)
+        ranges.setdefault(media, (quality if 0 <= quality <= 1 else 0.0, -number))
+    weights: dict[str, tuple[float, int]] = {}
+    for form, name in FORMS.items():
+        # The most specific range that a type falls under decides on it.
+        for media in (name, f"{name.partition('/')[0]}/*", "*/*"):
+            if media in ranges:
+                weights[form] = ranges[media]
                 break
-    if not best[2]:
+    best = max(weights, key=weights.__getitem__, default=None)
+    if best is None or weights[best][0] == 0:
         raise Refusal("not-acceptable", f"accept one of {', '.join(FORMS.values())}")
-    return best[2]
+    return best
 
 
 async def read_body(request: Any) -> bytes:

@@ -12,7 +12,7 @@
 | 408 | the body did not come in time | yes |
 | 413 | the body is longer than the service reads | no |
 | 415 | the body is not `application/json` | no |
-| 422 | a field, an image or a template that cannot be used, or an idempotency key of another request | no |
+| 422 | a field, image or template of no use, images not of one patient's study, or a reused key | no |
 | 429 | the queue is full; wait `Retry-After` seconds | yes |
 | 500 | the candidate was asked and gave no report: raised, empty, invalid, died | no: it is the answer |
 | 502 | the image source cannot be reached or answers nonsense | yes |
@@ -45,6 +45,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from harness.dicom import UID
 from harness.report import Fraction
 from harness.study import Sex, View
 
@@ -52,9 +53,7 @@ PATH: Final = "/api/v1/studies/{study_id}/report"
 MOST_IMAGES: Final = 16
 
 STUDY_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
-"""A Study Instance UID, or the Accession Number or Study ID that the images bear."""
-UID: Final = r"^[012](\.(0|[1-9][0-9]*))+$"
-"""A DICOM unique identifier (PS3.5, section 9.1), at most 64 characters."""
+"""A Study Instance UID; or an Accession Number or Study ID, if one study alone in the source bears it."""
 IDEMPOTENCY_KEY: Final = r"^[!-~]{1,128}$"
 
 StudyId = Annotated[str, Field(pattern=STUDY_ID, min_length=1, max_length=64)]

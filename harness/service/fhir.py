@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from datetime import datetime
 from typing import Any, Final
 
+from harness.dicom import is_uid
 from harness.errors import ServiceError
 from harness.report import Finding, Report, ReportedFinding
-from harness.service.contract import UID, ReportRequest
+from harness.service.contract import ReportRequest
 
 MEDIA_TYPE: Final = "application/fhir+json"
 _SYSTEM: Final = "urn:harness"
@@ -86,7 +86,7 @@ def diagnostic_report(request: ReportRequest, report: Report, text: str, issued:
 
 
 def _study_identifier(study_id: str) -> dict[str, str]:
-    if re.match(UID, study_id):  # PS3.20: a DICOM UID is an OID
+    if is_uid(study_id):  # PS3.20: a DICOM UID is an OID
         return {"system": "urn:dicom:uid", "value": f"urn:oid:{study_id}"}
     return {"value": study_id}
 

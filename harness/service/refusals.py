@@ -22,6 +22,7 @@ KINDS: Final = MappingProxyType(
         "invalid-request": (422, "The request does not follow the contract"),
         "unknown-template": (422, "The candidate has no such report template"),
         "unusable-image": (422, "An image cannot be used"),
+        "identity-mismatch": (422, "The images are not of one study of one patient"),
         "key-reused": (422, "The idempotency key belongs to another request"),
         "queue-full": (429, "Too many requests are waiting"),
         "no-report": (500, "The candidate gave no report"),

@@ -31,10 +31,12 @@ def reviewed(report: Report, threshold: float | None = None, second: Outcome | N
     states = RulesLabeler().label([report.text])[0]
     stated = {finding for finding, place in INDEX.items() if states[place] in _STATED}
     known = report.review_reason
+    differences = list(_differences("list", report, stated))
     reasons = [
         f"{finding}: {reason}"
-        for finding, reason in _differences("list", report, stated)
-        if f"{finding}: " not in known  # the candidate's own check has told it
+        for finding, reason in differences
+        # What the candidate's own check has told is not told again, if it asked for the review.
+        if not (report.requires_radiologist_review and f"{finding}: " in known)
     ]
     if second is not None:
         if second.report is None:
@@ -51,12 +53,13 @@ def reviewed(report: Report, threshold: float | None = None, second: Outcome | N
                     f"{item.finding}: left out of the list, confidence {item.confidence:.2f} below "
                     f"{threshold:g}"
                 )
-    if not reasons and kept == report.findings:
+    review = report.requires_radiologist_review or bool(differences) or bool(reasons)
+    if not reasons and kept == report.findings and review == report.requires_radiologist_review:
         return report
     return report.model_copy(
         update={
             "findings": kept,
-            "requires_radiologist_review": report.requires_radiologist_review or bool(reasons),
+            "requires_radiologist_review": review,
             "review_reason": "; ".join(filter(None, (known, *reasons))),
         }
     )

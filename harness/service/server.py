@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import signal
@@ -16,6 +17,8 @@ from harness.errors import ServiceError
 
 _DRAIN_S: Final = 120
 """Seconds for what was taken, once the end was asked for."""
+_HEADER_S: Final = 10.0
+"""Seconds in which a request's header must come, from the connection or the header's first byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def run_server(app: Any, address: Address, ready: Callable[[str], None]) -> None
         logging.getLogger(name).addFilter(_without_traceback)
     config = uvicorn.Config(
         app,
+        http=_protocol(),
         loop="asyncio",
         access_log=False,  # its lines hold paths, and those hold study ids
         log_config=None,
@@ -115,6 +119,41 @@ def run_server(app: Any, address: Address, ready: Callable[[str], None]) -> None
     finally:
         signal.signal(signal.SIGTERM, before)
         listener.close()
+
+
+def _protocol() -> Any:
+    """The protocol of uvicorn, which waits for ever for a header, with an end to that."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        _header_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait_for_header()
+
+        def data_received(self, data: bytes) -> None:
+            before = self.cycle
+            super().data_received(data)
+            if self.cycle is not before:  # a header is complete
+                self._stop_waiting()
+            elif self.cycle is not None and self.cycle.response_complete:
+                self._wait_for_header()  # the next one's first bytes, on the same connection
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def _wait_for_header(self) -> None:
+            if self._header_timer is None:
+                self._header_timer = self.loop.call_later(_HEADER_S, self.transport.close)
+
+        def _stop_waiting(self) -> None:
+            if self._header_timer is not None:
+                self._header_timer.cancel()
+                self._header_timer = None
+
+    return Protocol
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

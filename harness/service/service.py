@@ -16,7 +16,8 @@ from typing import Final
 from harness import __version__
 from harness.candidates.base import Candidate, takes_batches
 from harness.deployment.pictures import dicom_image
-from harness.deployment.radiographs import check_radiograph
+from harness.deployment.radiographs import Origin, check_radiograph
+from harness.dicom import is_uid
 from harness.errors import CohortError
 from harness.outcome import Outcome, Status
 from harness.report import Report
@@ -31,6 +32,7 @@ from harness.study import Context, Image, Study
 
 _FETCHERS: Final = 4
 """Pictures that are fetched and decoded at a time: each may take a gigabyte while it is."""
+_REVIEWERS: Final = 2
 _FETCH_S: Final = 60.0
 
 
@@ -109,6 +111,8 @@ class Service:
         self._first = _Asked(candidate, workers, timeout_s, self.metrics)
         self._second = None if second is None else _Asked(second, 1, timeout_s, None)
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
+        # Reports that are made do not wait behind pictures that come slowly.
+        self._reviewers = ThreadPoolExecutor(_REVIEWERS, thread_name_prefix="review")
         self._scratch = tempfile.TemporaryDirectory(prefix="harness-serve-", ignore_cleanup_errors=True)
         self.metrics.taken.set_function(lambda: self.taken)
         self.metrics.workers.set_function(lambda: self._first.pool.up)
@@ -144,7 +148,8 @@ class Service:
         """Ends the workers at once and removes every picture."""
         for asked in self._each():
             asked.pool.stop()
-        self._fetchers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._fetchers, self._reviewers):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._scratch.cleanup()
 
     def health(self) -> Health:
@@ -213,7 +218,7 @@ class Service:
         if outcome.report is None:
             raise Refusal("no-report", f"the candidate was asked; the outcome is: {outcome.status}")
         report = await loop.run_in_executor(
-            self._fetchers, reviewed, outcome.report, request.confidence_threshold, opinion
+            self._reviewers, reviewed, outcome.report, request.confidence_threshold, opinion
         )
         if report.requires_radiologist_review:
             self.metrics.reviews.inc()
@@ -229,19 +234,23 @@ class Service:
 
     def _study(self, request: ReportRequest, folder: Path) -> Study:
         """Fetches, checks and decodes. What the candidate gets is grey pixels and no DICOM header."""
-        images = []
+        images: list[Image] = []
+        origins: list[Origin] = []
         for number, wanted in enumerate(request.images):
             place = f"images.{number}"
             path = folder
             try:
                 path = self.source.fetch(request.study_id, wanted, folder)
-                check_radiograph(
-                    path,
-                    study_id=request.study_id,
-                    series_uid=wanted.series_uid,
-                    instance_uid=wanted.instance_uid,
-                    view=wanted.view,
+                origins.append(
+                    check_radiograph(
+                        path,
+                        study_id=request.study_id,
+                        series_uid=wanted.series_uid,
+                        instance_uid=wanted.instance_uid,
+                        view=wanted.view,
+                    )
                 )
+                self._check_origins(request, origins)
                 picture = folder / f"{number}.png"
                 # Stored, not deflated: it is read once, by a process of this machine.
                 dicom_image(path).save(picture, compress_level=0)
@@ -261,6 +270,39 @@ class Service:
             tuple(images),
             Context(context.age, context.sex, context.indication, context.prior_studies),
         )
+
+    def _check_origins(self, request: ReportRequest, origins: Sequence[Origin]) -> None:
+        """Refuses what may be of two patients; the last of `origins` is new.
+
+        Raises:
+            Refusal: it may. SourceFailure: see there.
+        """
+        first, new, place = origins[0], origins[-1], f"images.{len(origins) - 1}"
+        if new.study_uid != first.study_uid:
+            problem = "is of another Study Instance UID than images.0"
+            raise Refusal("identity-mismatch", f"{place}: {problem}", errors=_at(place, problem))
+        if new.patient != first.patient:
+            problem = "is of another Patient ID than images.0"
+            raise Refusal("identity-mismatch", f"{place}: {problem}", errors=_at(place, problem))
+        if len({origin.sex for origin in origins} - {None}) > 1:
+            problem = "is of another patient's sex than an image before it"
+            raise Refusal("identity-mismatch", f"{place}: {problem}", errors=_at(place, problem))
+        if None not in (new.sex, request.clinical_context.sex) and new.sex != request.clinical_context.sex:
+            problem = "contradicts the patient's sex in an image"
+            raise Refusal(
+                "identity-mismatch",
+                f"clinical_context.sex {problem}; is the image this patient's?",
+                errors=_at("clinical_context.sex", problem),
+            )
+        # By its header, a picture with such a number is of the study; so may another patient's be.
+        number = request.study_id
+        if len(origins) == 1 and not is_uid(number) and self.source.studies(number) != {first.study_uid}:
+            problem = "is not the Accession Number or Study ID of this one study alone"
+            raise Refusal(
+                "identity-mismatch",
+                f"study_id {problem}; ask by Study Instance UID",
+                errors=_at("study_id", problem),
+            )
 
     def _wait_s(self) -> int:
         """Seconds until about half of what was taken is done."""

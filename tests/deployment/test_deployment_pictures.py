@@ -220,6 +220,50 @@ def test_pictures_with_nothing_on_them(tmp_path):
         read_pixels(black, 32)
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"HighBit": 15}, "12 bits stored with high bit 15; 11 is needed"),
+        ({"HighBit": 13}, "high bit 13"),
+        ({"HighBit": None}, "high bit missing"),
+        ({"BitsStored": 17}, "bits stored are missing or more than the 16"),
+        ({"BitsStored": None}, "bits stored are missing"),
+        ({"PresentationLUTShape": "INVERSE"}, "contradicts MONOCHROME2"),
+        (
+            {"PhotometricInterpretation": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"},
+            "contradicts MONO",
+        ),
+        ({"PatientOrientation": ["R", "F"]}, "mirrored, turned"),
+        ({"PatientOrientation": ["LR", "H"]}, "mirrored, turned"),
+        ({"PatientOrientation": ["F", "R"]}, "mirrored, turned"),
+        ({"PatientOrientation": "L"}, "cannot be read"),
+    ],
+)
+def test_wrong_greys_and_wrong_sides(tmp_path, fields, told):
+    values = np.arange(4096).reshape(64, 64).astype(np.uint16)
+    path = dicom(tmp_path / "x", values, bits=12, **fields)
+    for read in (check_picture, dicom_image):
+        with pytest.raises(CohortError, match=told):
+            read(path)
+
+
+def test_greys_and_sides_as_they_should_be(tmp_path):
+    values = np.arange(4096).reshape(64, 64).astype(np.uint16)
+    plain = np.asarray(dicom_image(dicom(tmp_path / "plain", values, bits=12)))
+    for fields in (
+        {"PresentationLUTShape": "IDENTITY"},
+        {"PatientOrientation": ["L", "F"]},
+        {"PatientOrientation": ["LH", "FL"]},
+        {"PatientOrientation": ["A", "F"]},
+        {"PatientOrientation": ""},
+    ):
+        assert np.array_equal(
+            np.asarray(dicom_image(dicom(tmp_path / "x", values, bits=12, **fields))), plain
+        )
+    inverse = dicom(tmp_path / "y", values, "MONOCHROME1", 12, PresentationLUTShape="INVERSE")
+    assert np.array_equal(np.asarray(dicom_image(inverse)), 65535 - plain)
+
+
 def test_compressions(tmp_path):
     pydicom = pytest.importorskip("pydicom")
     from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGLSLossless, RLELossless

@@ -201,8 +201,30 @@ def test_an_answer_given_in_time_is_read_whole_after_the_deadline():
     try:
         assert worker.give(STUDIES[0], 60)
         assert worker.connection.poll(60)
-        worker.deadline = time.monotonic() - 1  # this process was at something else meanwhile
+        worker.deadline = time.monotonic()
+        time.sleep(0.1)  # this process was at something else meanwhile
         assert worker.take(late=False).status is Status.OK
+    finally:
+        worker.stop()
+
+
+class Napping(ConstantReport):
+    """Answers after a while."""
+
+    def report(self, study):
+        time.sleep(0.4)
+        return super().report(study)
+
+
+def test_an_answer_given_too_late_is_late_however_late_it_is_read():
+    worker = Worker(Napping("No effusion."))
+    worker.start(60)
+    try:
+        assert worker.give(STUDIES[0], 0.2)
+        assert worker.connection.poll(60)
+        outcome = worker.take(late=False)
+        assert (outcome.status, outcome.report, worker.lost) == (Status.LATE, None, False)
+        assert outcome.latency_s > 0.4
     finally:
         worker.stop()
 

@@ -81,5 +81,13 @@ def test_reasons_of_the_candidate_stay_and_are_not_told_twice():
     assert reviewed(own) is own
     more = reviewed(own, second=second("Fracture"))
     assert more.review_reason.startswith(own.review_reason + "; Fracture: the second reader")
+    for known in (
+        "Pneumothorax: ",
+        "Pneumothorax: nothing to look at",
+    ):  # who asks for no review, has told nothing
+        claimed = report_of("s", "There is a large right pneumothorax.", review_reason=known)
+        held = reviewed(claimed)
+        assert held.requires_radiologist_review
+        assert held.review_reason == known + "; Pneumothorax: the text states it, the list does not have it"
     asked_for = report_of("s", requires_radiologist_review=True)
     assert reviewed(asked_for).requires_radiologist_review

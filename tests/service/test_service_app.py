@@ -18,8 +18,9 @@ from harness.report import Report
 from harness.service.app import MOST_BODY, accepted, build_app
 from harness.service.contract import PATH, Health, Problem
 from harness.service.refusals import Refusal
-from harness.service.service import Service
+from harness.service.service import _FETCHERS, Service
 from harness.service.sources.folder import FolderSource
+from harness.service.uids import derived_uid
 from services import Batched, Scripted, body_of, dicom_file
 
 TOKEN = "t" * 32
@@ -31,6 +32,16 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     for name in (*NAMES, *(f"n{number}" for number in range(40))):
         dicom_file(folder / f"{name}.dcm", name)
+    dicom_file(folder / "one.dcm", "one", StudyID="1", PatientID="P-ONE")
+    dicom_file(folder / "two.dcm", "two", StudyID="1", PatientID="P-TWO")
+    for picture, patient, sex in (
+        ("a", "P-ONE", "F"),
+        ("b", "P-TWO", ""),
+        ("c", "P-ONE", "M"),
+        ("d", "", "F"),
+    ):
+        path = folder / f"mixed-{picture}.dcm"
+        dicom_file(path, "mixed", picture, PatientID=patient, PatientSex=sex, AccessionNumber="1.2.3")
     return folder
 
 
@@ -107,13 +118,18 @@ def test_forms(client):
         ("*/*", "json"), ("application/json", "json"), ("text/*", "text"), ("application/*", "json"),
         ("text/plain;q=0.5, application/fhir+json", "fhir"), ("image/png, text/plain;q=0.1", "text"),
         ("application/json;q=0, text/plain", "text"), ("TEXT/PLAIN", "text"),
+        ("application/json;q=0, */*", "fhir"), ("*/*, application/json;q=0", "fhir"),
+        ("application/*;q=0, */*", "text"), ("application/json;q=0.1, */*;q=0.5, text/*;q=0.9", "text"),
+        ("application/json;q=0, application/*;q=0.2, text/plain;q=0.1", "fhir"),
     ],
 )  # fmt: skip
 def test_accept(header, form):
     assert accepted(header) == form
 
 
-@pytest.mark.parametrize("header", ["", "image/*", "application/json;q=0", "text/plain;q=x", ";;,"])
+@pytest.mark.parametrize(
+    "header", ["", "image/*", "application/json;q=0", "text/plain;q=x", ";;,", "*/*;q=nan"]
+)
 def test_nothing_accepted(header):
     with pytest.raises(Refusal):
         accepted(header)
@@ -147,6 +163,47 @@ def test_images_that_are_not_there_or_of_another_study(client):
     body = {**body_of("s1"), "images": body_of("n1")["images"]}
     problem = refused(post(client, body=body), 422, "unusable-image")
     assert "another study" in problem.errors[0].problem
+
+
+def test_two_patients_get_no_report(client, caplog):
+    with caplog.at_level("DEBUG"):
+        two = {**body_of("1"), "images": [*body_of("one")["images"], *body_of("two")["images"]]}
+        alone = {**body_of("1"), "images": body_of("two")["images"]}
+        for body in (two, alone):  # another patient's study has the same Study ID
+            problem = refused(post(client, "1", body), 422, "identity-mismatch")
+            assert [error.field for error in problem.errors] == ["study_id"]
+            assert "ask by Study Instance UID" in problem.detail
+        named = {**alone, "study_id": derived_uid("two")}
+        assert post(client, named["study_id"], named).status_code == 200
+        both = {**two, "study_id": derived_uid("two")}
+        assert "another study" in refused(post(client, both["study_id"], both), 422, "unusable-image").detail
+        uid = derived_uid("mixed")
+        for pictures, told in (
+            ("ab", "another Patient ID"), ("ad", "another Patient ID"), ("ac", "another patient's sex")
+        ):  # fmt: skip
+            body = {**body_of("mixed", *pictures), "study_id": uid}
+            problem = refused(post(client, uid, body), 422, "identity-mismatch")
+            assert [error.field for error in problem.errors] == ["images.1"]
+            assert told in problem.detail
+    told = "\n".join(record.getMessage() for record in caplog.records if record.name != "httpx")
+    assert "P-ONE" not in told
+    assert "2.25." not in told
+
+
+def test_a_number_like_a_unique_identifier_names_no_study(client):
+    body = {**body_of("mixed"), "study_id": "1.2.3"}
+    assert "another study" in refused(post(client, "1.2.3", body), 422, "unusable-image").detail
+
+
+def test_the_patient_s_sex_is_that_of_the_pictures(client):
+    uid = derived_uid("mixed")
+    for picture, sex, status in (("a", "M", 422), ("a", "F", 200), ("a", None, 200), ("b", "M", 200)):
+        body = {**body_of("mixed", picture), "study_id": uid, "clinical_context": {"sex": sex}}
+        answer = post(client, uid, body)
+        assert answer.status_code == status
+        if status == 422:
+            problem = refused(answer, 422, "identity-mismatch")
+            assert [error.field for error in problem.errors] == ["clinical_context.sex"]
 
 
 @pytest.mark.parametrize("study", ["raise-1", "empty-4"])
@@ -242,6 +299,32 @@ def test_a_full_queue(serve):
     full = next(answer for answer in answers if answer.status_code == 429)
     refused(full, 429, "queue-full")
     assert 1 <= int(full.headers["retry-after"]) <= 60
+
+
+def test_a_report_that_is_made_does_not_wait_behind_pictures(images, tmp_path):
+    let_go, fetching, log = threading.Event(), threading.Semaphore(0), tmp_path / "log"
+
+    class Slow(FolderSource):
+        def fetch(self, study_id, image, folder):
+            if study_id != "s1":
+                fetching.release()
+                let_go.wait(60)
+            return super().fetch(study_id, image, folder)
+
+    service = Service(Scripted(str(log), pause_s=1.0), Slow(str(images)), timeout_s=60)
+    service.start()
+    with TestClient(build_app(service)) as client, ThreadPoolExecutor(8) as threads:
+        try:
+            first = threads.submit(post, client)
+            while not log.exists():  # its pictures are there
+                time.sleep(0.01)
+            slow = [threads.submit(post, client, f"n{number}") for number in range(_FETCHERS)]
+            for _ in slow:
+                assert fetching.acquire(timeout=30)
+            assert first.result(timeout=30).status_code == 200
+        finally:
+            let_go.set()
+        assert [each.result().status_code for each in slow] == [200] * _FETCHERS
 
 
 def test_the_time_to_wait_is_of_batches_not_of_studies_one_by_one(images, monkeypatch):

@@ -3,7 +3,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.service.contract import UID
+from harness.dicom import UID
 from harness.service.uids import derived_uid
 
 NAMES = st.lists(st.text(), min_size=1, max_size=3)

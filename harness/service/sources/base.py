@@ -36,6 +36,19 @@ class ImageSource(ABC):
         """
 
     @abstractmethod
+    def studies(self, number: str) -> set[str]:
+        """Study Instance UIDs of all studies whose Accession Number or Study ID is this one.
+
+        Such a number may come again, with another patient: a report is made where it is of one study alone.
+
+        Args:
+            number: no unique identifier.
+
+        Raises:
+            SourceFailure: see there.
+        """
+
+    @abstractmethod
     def fetch(self, study_id: str, image: ImageReference, folder: Path) -> Path:
         """A picture as a DICOM file. Whether it is the right one and may enter is checked afterwards.
 

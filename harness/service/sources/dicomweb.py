@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import ssl
 import warnings
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from harness.dicom import load_pydicom
+from harness.dicom import is_uid, load_pydicom
 from harness.errors import ServiceError
-from harness.service.contract import UID, ImageReference
+from harness.service.contract import ImageReference
 from harness.service.sources.base import ImageMissing, ImageSource, SourceFailure
 from harness.service.sources.folder import MOST_BYTES
 
@@ -30,7 +29,8 @@ _TIMEOUT_S: Final = 20.0
 _CANNOT_DECOMPRESS: Final = (400, 406, 415, 500, 501)
 """What servers answer who cannot: 406 by the standard, 500 in Orthanc's case."""
 _MISSING: Final = "the DICOMweb server has no such instance"
-_UID: Final = re.compile(UID)
+_MOST_STUDIES: Final = 50
+"""That are found by a number; one should be, and servers may cut a longer list short."""
 _UNCOMPRESSED: Final = "1.2.840.10008.1.2.1"
 _DEFLATED: Final = b"1.2.840.10008.1.2.1.99"
 _EPILOGUE: Final = 256
@@ -41,7 +41,8 @@ class DicomwebSource(ImageSource):
     """Pictures of a PACS or archive. The server is asked for uncompressed pixels, then for any it has.
 
     A study id that is no unique identifier is an Accession Number or Study ID: the instance is searched
-    by its series and its own identifier, and its study taken from there.
+    by its series and its own identifier, and its study taken from there. Which studies bear the number is
+    searched too (QIDO-RS).
 
     An answer is read whole or not at all: within `_TIMEOUT_S` and `MOST_BYTES`, to its closing boundary,
     with the one instance that was asked for in it. No redirect is followed.
@@ -92,12 +93,29 @@ class DicomwebSource(ImageSource):
         except ServiceError as error:
             raise ServiceError(f"{self._url}: {error}; is it running, and is this its root?") from None
 
+    def studies(self, number: str) -> set[str]:
+        """Searches twice. What the server finds besides, by a looser comparison, does not count."""
+        found: set[str] = set()
+        with _faults_told():
+            client = self._client()
+            for name, tag in (("AccessionNumber", "00080050"), ("StudyID", "00200010")):
+                told = client.search_for_studies(
+                    search_filters={name: number}, fields=["StudyInstanceUID", name], limit=_MOST_STUDIES
+                )
+                if len(told) >= _MOST_STUDIES:
+                    raise _Unusable("finds too many studies of one number; ask by Study Instance UID")
+                for item in told:
+                    values = item.get(tag, {}).get("Value") or [""]
+                    if str(values[0] or "").strip() == number:
+                        found.add(str(item["0020000D"]["Value"][0]))
+        return found
+
     def fetch(self, study_id: str, image: ImageReference, folder: Path) -> Path:
         """The instance, written to a file."""
         path = folder / f"{image.instance_uid}.dcm"
         with _faults_told():
             client = self._client()
-            study = study_id if _UID.match(study_id) else self._study(client, image)
+            study = study_id if is_uid(study_id) else self._study(client, image)
             instance = self._instance(client, study, image)
             if instance.SOPInstanceUID != image.instance_uid:
                 raise _Unusable("sends another instance than the one asked for")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from harness.deployment.radiographs import MOST_PIXELS
+from harness.deployment.radiographs import MOST_PIXELS, study_numbers
 from harness.dicom import load_pydicom
 from harness.errors import ServiceError
 from harness.service.contract import ImageReference
@@ -16,6 +16,7 @@ from harness.service.sources.base import ImageMissing, ImageSource, SourceFailur
 
 MOST_BYTES: Final = 2 * MOST_PIXELS + 2**23
 """Of one file: two bytes for each pixel of the largest picture that is read, and its header."""
+_TAGS: Final = ["SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "StudyID"]
 _AGAIN_S: Final = 2.0
 """Between two looks for new files, however often something is not found."""
 
@@ -33,6 +34,8 @@ class FolderSource(ImageSource):
     def __init__(self, place: str) -> None:
         self._root = Path(place)
         self._found: dict[str, list[Path]] = {}
+        self._numbered: dict[str, dict[Path, str]] = {}
+        """Accession Number or Study ID -> files, and the Study Instance UID of each."""
         self._known: dict[str, tuple[int, int]] = {}
         self._looked = float("-inf")
         self._lock = threading.Lock()
@@ -52,6 +55,14 @@ class FolderSource(ImageSource):
         self._look()
         if not self._found:
             raise ServiceError(f"{self._root}: holds no DICOM file; make some with harness phantom dicom")
+
+    def studies(self, number: str) -> set[str]:
+        """Looks for new files first: a second patient's may have come."""
+        with self._lock:
+            if time.monotonic() - self._looked > _AGAIN_S:
+                self._look()
+            bearers = dict(self._numbered.get(number, {}))
+        return {study for path, study in bearers.items() if path.exists()}
 
     def fetch(self, study_id: str, image: ImageReference, folder: Path) -> Path:
         """The file itself."""
@@ -82,11 +93,16 @@ class FolderSource(ImageSource):
                     self._found = {
                         uid: [other for other in paths if other != path] for uid, paths in self._found.items()
                     }
+                    for bearers in self._numbered.values():
+                        bearers.pop(path, None)
                 self._known[str(path)] = mark
                 try:
-                    header = dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-                    uid = str(header.SOPInstanceUID)
+                    header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+                    uid, study = str(header.SOPInstanceUID), str(header.get("StudyInstanceUID") or "")
+                    numbers = study_numbers(header)
                 except Exception:  # noqa: S112 - the library raises many kinds on what is no DICOM
                     continue
                 self._found.setdefault(uid, []).append(path)
+                for number in numbers:
+                    self._numbered.setdefault(number, {})[path] = study.strip()
         self._looked = time.monotonic()

@@ -148,6 +148,32 @@ def test_a_study_by_its_accession_number_is_searched(server, source, phantom, tm
         fetch(source, phantom, tmp_path, "A-1")
 
 
+def test_every_study_of_a_number_is_found(server, source, monkeypatch):
+    assert source.studies("A-1") == set()
+    server.bearers = {
+        "AccessionNumber": [("1.2.3", "A-1 "), ("1.2.4", "A-12"), ("1.2.5", None)],  # a loose comparison
+        "StudyID": [("1.2.3", "A-1"), ("1.2.6", "A-1")],
+    }
+    assert source.studies("A-1") == {"1.2.3", "1.2.6"}
+    monkeypatch.setattr("harness.service.sources.dicomweb._MOST_STUDIES", 3)
+    with pytest.raises(SourceFailure, match="too many studies"):
+        source.studies("A-1")
+
+
+def test_a_number_of_several_studies_gets_no_report(server, client, phantom, tmp_path):
+    server.put(changed(phantom, tmp_path / "changed", AccessionNumber="A-1", StudyID="1"))
+    study = phantom.asked.study_id
+    asked = SimpleNamespace(asked=phantom.asked.model_copy(update={"study_id": "A-1"}), uid="k")
+    for bearers in ([], [(study, "A-1"), ("1.2.3", "A-1")], [("1.2.3", "A-1")]):
+        server.bearers = {"AccessionNumber": bearers}
+        answer = post(client, asked)
+        assert (answer.status_code, problem(answer)[0]) == (422, "identity-mismatch")
+        assert "A-1" not in answer.text
+        assert "2.25." not in answer.text
+    server.bearers = {"AccessionNumber": [(study, "A-1")]}
+    assert post(client, asked).status_code == 200
+
+
 @pytest.mark.parametrize("told", ["../../admin", "1.2/../..", "1.2?x=1", "1.2#", "", "1.2\r\nX: y", 7, None])
 def test_an_identifier_of_the_server_that_is_none_reaches_no_url(server, source, phantom, tmp_path, told):
     server.put(phantom.path)

@@ -9,6 +9,7 @@ from harness.service.contract import ImageReference
 from harness.service.sources import open_source
 from harness.service.sources.base import ImageMissing, SourceFailure
 from harness.service.sources.folder import FolderSource
+from harness.service.uids import derived_uid
 from services import dicom_file, image_of
 
 
@@ -49,6 +50,22 @@ def test_a_file_that_comes_later_is_found(tmp_path, monkeypatch):
     assert fetch(source, tmp_path, "s2", "longer") == path
     with pytest.raises(ImageMissing):
         fetch(source, tmp_path, "s2", "b")
+
+
+def test_every_study_of_a_number_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.service.sources.folder._AGAIN_S", 0)
+    dicom_file(tmp_path / "1", "s1", StudyID="1", AccessionNumber="A-1")
+    dicom_file(tmp_path / "2", "s1", "b", StudyID="1")
+    source = opened(tmp_path)
+    assert source.studies("1") == source.studies("A-1") == {derived_uid("s1")}
+    assert source.studies("2") == source.studies("") == set()
+    late = dicom_file(tmp_path / "3", "s2", AccessionNumber="1")
+    assert source.studies("1") == {derived_uid("s1"), derived_uid("s2")}
+    dicom_file(late, "s2", AccessionNumber="another")
+    assert source.studies("1") == {derived_uid("s1")}
+    dicom_file(late, "s2", AccessionNumber="1")
+    late.unlink()
+    assert source.studies("1") == {derived_uid("s1")}
 
 
 def test_two_files_of_one_instance_are_refused(tmp_path):
