@@ -9,9 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness.candidates.http import requests
 from harness.candidates.http.client import Endpoint
+from harness.candidates.http.requests import request_of
+from harness.cli import main
+from harness.cohorts.phantom import PhantomCohort
 from harness.conformance.judge import judge_service
 from harness.conformance.suite import ApiSuite
+from harness.errors import CandidateError
 from harness.service.contract import PATH
 from harness.status import Status
 from services import asked
@@ -118,6 +123,27 @@ def test_studies_of_the_same_report_are_passed_over_for_those_of_another():
     with serving(reports=lambda batch: own(study[:2] for study in batch)) as url:
         told = judge("concurrency", url, "s1-a", "s1-b", "s2-a", "s2-b", "s3-a", "s3-b")
     assert told == (Status.PASS, "200 x 12; 3 pairs of 3 studies told apart by their reports")
+
+
+def test_the_command_asks_for_several_studies_and_passes_over_one_that_cannot_be_asked_for(
+    tmp_path, service_root, monkeypatch, capsys
+):
+    second = PhantomCohort(service_root)[1].study.study_id
+    tried = []
+
+    def refusing(study):
+        tried.append(study.study_id)
+        if study.study_id == second:
+            raise CandidateError("no picture")
+        return request_of(study)
+
+    monkeypatch.setattr(requests, "request_of", refusing)
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(f"{{name: s, version: 1, at_once: {AT_ONCE}, cases: [{{case: concurrency}}]}}")
+    with serving(reports=own) as url:
+        assert main(["conformance", url, "--cohort", f"phantom:{service_root}", "--suite", str(suite)]) == 0
+    assert second in tried
+    assert "6 pairs of 4 studies" in " ".join(capsys.readouterr().out.split())
 
 
 def described(*paths):
