@@ -197,6 +197,11 @@ class FaultyService:
             return await send(writer, 429, {"status": 429}, extra="retry-after: 0\r\n")
         return await send(writer, 200, self.report(), study=study)
 
+    async def fault_slow_body_once(self, writer, study):
+        first = self.asked[study] == 1
+        extra = "retry-after: 0\r\n" if first else ""
+        return await send(writer, 408 if first else 200, self.report(), study=study, extra=extra)
+
     async def fault_busy_for_long(self, writer, study):
         return await send(writer, 429, {"status": 429}, extra="retry-after: 3600\r\n")
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
 Puts the contract's cases, and requests made from its OpenAPI description, to a service that runs. Cases
-that need a study ask for the first one of a cohort whose pictures the service has.
+that need a study ask for the first one of a cohort whose pictures the service has, and for as many as may
+be needed to find some whose reports differ.
 
   harness phantom dicom cohorts/phantom --out dicom
   harness serve --candidate template --images folder:dicom &
@@ -47,19 +49,24 @@ def act(options: argparse.Namespace) -> int:
     from harness.conformance.judge import judge_service, write_conformance
     from harness.conformance.suite import read_api_suite
     from harness.data_files import data_path
-    from harness.errors import CohortError
+    from harness.errors import CandidateError, CohortError
 
     suite = read_api_suite(options.suite or data_path("suites") / "api.yaml")
     candidate = open_candidate(f"http:{options.url}")
     assert isinstance(candidate, HttpCandidate)  # noqa: S101  # of that kind
-    request = None
+    requests = []
     if options.cohort:
         cohort = open_cohort(options.cohort)
         if not len(cohort):
             raise CohortError("the cohort holds no study")
-        request = request_of(cohort[0].study)
+        requests = [request_of(cohort[0].study)]
+        # Twice as many as are asked at a time, since some of the reports are alike; a later study that cannot
+        # be asked for, such as one of no picture, is no reason to ask nothing.
+        for index in range(1, min(len(cohort), 2 * suite.at_once)):
+            with contextlib.suppress(CandidateError):
+                requests.append(request_of(cohort[index].study))
     with progress() as show:
-        found = judge_service(suite, candidate.endpoint, request, show)
+        found = judge_service(suite, candidate.endpoint, requests, show)
     console = output()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("Case", "Verdict", "Told"):

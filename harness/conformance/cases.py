@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
+import httpx
 from pydantic import ValidationError
 
 from harness.conformance.target import (
@@ -20,10 +22,12 @@ from harness.conformance.target import (
     statuses_of,
 )
 from harness.report import Report
-from harness.service.contract import PATH, Health
+from harness.service.contract import PATH, Health, ReportRequest
 
 FUZZ: Final = "fuzz"
 _NOWHERE: Final = "2.25.1"
+_ROUNDS: Final = 3
+"""How often several studies are asked at the same time: which of them meet in a batch is chance."""
 
 
 class Settings(Protocol):
@@ -78,11 +82,7 @@ def report(target: Target, _: Settings) -> str:
     response = target.post(request)
     insist(response.status_code == 200, f"answered {response.status_code}")
     insist(media_type(response) == "application/json", f"comes as {media_type(response)}")
-    try:
-        found = Report.model_validate_json(response.content)
-    except ValidationError as error:
-        places = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
-        raise Failed(f"is no report: {', '.join(places)}") from None
+    found = _report(response)
     insist(bool(found.text.strip()), "holds no text")
     insist(response.headers.get("x-study-id") == request.study_id, "X-Study-Id is not that of the request")
     served = Health.model_validate_json(target.get("/readyz").content).candidate_digest
@@ -174,7 +174,6 @@ def not_json(target: Target, _: Settings) -> str:
 
 def oversize_body(target: Target, settings: Settings) -> str:
     """A body that is too long is refused, whether or not it says how long it is."""
-    import httpx
 
     def parts() -> Iterator[bytes]:
         for _ in range(settings.oversize_bytes // 65_536 + 1):
@@ -201,7 +200,7 @@ def idempotency(target: Target, settings: Settings) -> str:
     """One key, one answer: byte for byte, also at the same time; and no other request may use it."""
     request = target.known()
     key = {"idempotency-key": uuid.uuid4().hex}
-    answers = [*target.at_once(settings.at_once, key), target.post(request, headers=key)]
+    answers = [*target.at_once([request] * settings.at_once, key), target.post(request, headers=key)]
     insist({answer.status_code for answer in answers} == {200}, f"answered {statuses_of(answers)}")
     insist(len({answer.content for answer in answers}) == 1, "one key was given different answers")
     replays = sum(answer.headers.get("idempotent-replay") == "true" for answer in answers)
@@ -215,19 +214,46 @@ def idempotency(target: Target, settings: Settings) -> str:
 
 
 def concurrency(target: Target, settings: Settings) -> str:
-    """Several requests at a time are each answered, for the study that was asked for."""
-    answers = target.at_once(settings.at_once)
-    study = target.known().study_id
+    """Several studies at a time are each answered with the report that they get when asked alone.
+
+    `X-Study-Id` is an echo and no proof: a service that mixes up its batch sends it right. Only studies
+    whose reports differ tell anything, and only where a report alone is repeated.
+    """
+    known = target.known()
+    alone = _alone(target, settings.at_once)
+    chosen = [request for request, _ in alone] or [known]
+    # In runs of the same study, where there are fewer than requests: alternating, a batch in reverse order
+    # would look as it should.
+    asked = [chosen[place * len(chosen) // settings.at_once] for place in range(settings.at_once)]
+    answers: list[httpx.Response] = []
+    pairs = set[tuple[str, str]]()
+    got: list[tuple[ReportRequest, _Said]] = []
+    for _ in range(_ROUNDS):
+        found = target.at_once(asked)
+        answers += found
+        good = [(one, answer) for one, answer in zip(asked, found, strict=True) if answer.status_code == 200]
+        insist(
+            all(answer.headers.get("x-study-id") == one.study_id for one, answer in good),
+            "an answer is of another study",
+        )
+        got += [(one, _said(answer)) for one, answer in good]
+        pairs.update(itertools.combinations(sorted({one.study_id for one, _ in good}), 2))
     insist({answer.status_code for answer in answers} <= {200, 429}, f"answered {statuses_of(answers)}")
-    good = [answer for answer in answers if answer.status_code == 200]
-    insist(bool(good), "none of them got a report")
-    insist(all(a.headers.get("x-study-id") == study for a in good), "an answer is of another study")
-    return statuses_of(answers)
+    insist(bool(got), "none of them got a report")
+    if len(alone) < 2:
+        raise NotEvaluated(
+            f"{statuses_of(answers)}; whether each got its own report cannot be told: no two of "
+            f"{len(target.requests)} studies get different reports alone; name a cohort whose reports differ"
+        )
+    _own_reports(target, alone, got)
+    if not pairs:
+        raise NotEvaluated(f"{statuses_of(answers)}; no two different studies were answered; lower at_once")
+    return f"{statuses_of(answers)}; {len(pairs)} pairs of {len(alone)} studies told apart by their reports"
 
 
 def overload(target: Target, settings: Settings) -> str:
     """What is too much is refused with 429 and `Retry-After`; the service goes on."""
-    answers = target.at_once(settings.overload)
+    answers = target.at_once([target.known()] * settings.overload)
     insist({answer.status_code for answer in answers} <= {200, 429}, f"answered {statuses_of(answers)}")
     for answer in answers:
         if answer.status_code == 429:
@@ -246,6 +272,70 @@ def no_traces(target: Target, _: Settings) -> str:
     if not target.answers:
         raise NotEvaluated("nothing was asked before; put it last")
     return f"{target.answers} answers"
+
+
+_Said = tuple[object, ...]
+"""What a report says, without what is new in each: its id and times."""
+
+
+def _report(response: httpx.Response) -> Report:
+    try:
+        return Report.model_validate_json(response.content)
+    except ValidationError as error:
+        places = sorted({".".join(map(str, item["loc"])) for item in error.errors()})
+        raise Failed(f"is no report: {', '.join(places)}") from None
+
+
+def _said(response: httpx.Response) -> _Said:
+    # Without confidences, whose last digits may depend on the size of a batch.
+    report = _report(response)
+    found = tuple((item.finding, item.severity, item.laterality) for item in report.findings)
+    return report.text, report.recommendations, found
+
+
+def _alone(target: Target, most: int) -> list[tuple[ReportRequest, _Said]]:
+    """Studies that get different reports when asked one after the other, and these reports.
+
+    A study that the service does not have, or cannot report, is left out.
+    """
+    found: dict[_Said, ReportRequest] = {}
+    for request in target.requests:
+        if len(found) == most:
+            break
+        answer = target.post(request)
+        if answer.status_code == 200:
+            found.setdefault(_said(answer), request)
+    return [(request, said) for said, request in found.items()]
+
+
+def _own_reports(
+    target: Target, alone: list[tuple[ReportRequest, _Said]], got: list[tuple[ReportRequest, _Said]]
+) -> None:
+    """Each answer is the report that its study gets alone.
+
+    Raises:
+        Failed: one is not, though its study alone gets the same again. NotEvaluated: alone it does not.
+    """
+    wanted = {request.study_id: said for request, said in alone}
+    strange = [(request, said) for request, said in got if said != wanted[request.study_id]]
+    again = {request.study_id: request for request in (alone[0][0], *(request for request, _ in strange))}
+    repeated = set[str]()
+    for study, request in again.items():
+        answer = target.post(request)
+        if answer.status_code == 200 and _said(answer) == wanted[study]:
+            repeated.add(study)
+    wrong = [said for request, said in strange if request.study_id in repeated]
+    if wrong and alone[0][0].study_id in repeated:
+        others = sum(said in wanted.values() for said in wrong)
+        raise Failed(
+            f"{len(wrong)} of {len(got)} answers are not the report that their study gets alone; "
+            f"{others} of them are the report of another study"
+        )
+    if len(repeated) < len(again):
+        raise NotEvaluated(
+            "a study asked alone does not get the same report twice, so that whether each study of several "
+            "at a time gets its own cannot be told"
+        )
 
 
 def _unknown(**changes: Any) -> dict[str, Any]:

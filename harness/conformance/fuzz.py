@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from harness.conformance.target import Failed, NotEvaluated, Target, insist
 from harness.service.contract import PATH
+
+_NO_REQUEST: Final = ("Unsatisfiable", "UnsatisfiableSchema", "InvalidArgument", "SkipTest")
+"""What is raised where no request can be made within, or outside of, an operation's schema."""
 
 
 class _OutOfTime(BaseException):
@@ -27,7 +31,8 @@ def fuzz(target: Target, examples: int, seed: int, until: float) -> str:
         until: `time.monotonic()` at which it ends.
 
     Raises:
-        Failed: with the operation and the checks that failed. NotEvaluated: no description, schemathesis
+        Failed: with the operation and the checks that failed, or the operation that the description leaves
+            out or that no request could be made of. NotEvaluated: no description, schemathesis
             is not installed, or the time was up.
     """
     try:
@@ -46,20 +51,23 @@ def fuzz(target: Target, examples: int, seed: int, until: float) -> str:
         operations = [result.ok() for result in found]
     except Exception as error:
         raise Failed(f"/openapi.json is no usable description ({type(error).__name__})") from None
-    insist(bool(operations), "/openapi.json describes no operation")
+    described = {(operation.method.upper(), operation.path): operation.label for operation in operations}
+    insist(("POST", PATH) in described, f"/openapi.json does not describe POST {PATH}")
     session = requests.Session()
     session.trust_env = False
     options = _connection(target)
     problems: dict[str, str] = {}
-    asked = 0
+    asked: Counter[str] = Counter()
+    within: Counter[str] = Counter()
 
     def one(case: Any) -> None:
-        nonlocal asked
         if time.monotonic() > until:
             raise _OutOfTime
-        asked += 1
-        if case.operation.path == PATH and case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE:
-            _keep_what_no_schema_says(case)
+        asked[case.operation.label] += 1
+        if case.meta.generation.mode is schemathesis.GenerationMode.POSITIVE:
+            within[case.operation.label] += 1
+            if case.operation.path == PATH:
+                _keep_what_no_schema_says(case)
         answer = case.call(base_url=target.endpoint.url, session=session, timeout=target.timeout_s, **options)
         target.answers += 1
         try:
@@ -83,24 +91,35 @@ def fuzz(target: Target, examples: int, seed: int, until: float) -> str:
         for run_one in made:
             try:
                 run_one()
+            except Failed:
+                raise
             except Exception as error:
                 # Not every operation can be asked outside of its schema: one without parameters has none.
-                if type(error).__name__ not in ("Unsatisfiable", "InvalidArgument", "SkipTest"):
+                if type(error).__name__ not in _NO_REQUEST:
                     raise Failed(f"the service cannot be asked ({type(error).__name__})") from None
     except _OutOfTime:
         if not problems:
-            raise NotEvaluated(f"the time was up after {asked} requests; raise time_limit_s") from None
+            raise NotEvaluated(
+                f"the time was up after {asked.total()} requests; raise time_limit_s"
+            ) from None
     finally:
         session.close()
     insist(not problems, "; ".join(sorted(problems)))
-    insist(asked > 0, "no request could be made from the description")
-    return f"{asked} requests to {len(operations)} operations"
+    never = sorted(label for label in described.values() if not within[label])
+    insist(not never, f"no request could be made within the schema of {', '.join(never)}")
+    report = asked[described["POST", PATH]]
+    outside = report - within[described["POST", PATH]]
+    insist(outside > 0, f"no request could be made outside the schema of POST {PATH}")
+    return f"{asked.total()} requests to {len(described)} operations, {report} of them for a report"
 
 
 def _keep_what_no_schema_says(case: Any) -> None:
     # One study in path and body, no instance twice, a template that the candidate knows.
-    case.path_parameters["study_id"] = case.body["study_id"]
-    case.body["images"] = case.body["images"][:1]
+    try:
+        case.path_parameters["study_id"] = case.body["study_id"]
+        case.body["images"] = case.body["images"][:1]
+    except (TypeError, KeyError):
+        raise Failed(f"/openapi.json describes POST {PATH} without the fields that it needs") from None
     case.body.pop("report_template", None)
 
 

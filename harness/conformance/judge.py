@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,7 @@ class Conformance:
 def judge_service(
     suite: ApiSuite,
     endpoint: Endpoint,
-    request: ReportRequest | None,
+    requests: Sequence[ReportRequest],
     progress: Callable[[str, int, int], None] = lambda step, done, total: None,
 ) -> Conformance:
     """Puts every case to the service, one after the other, in the suite's order.
@@ -73,14 +73,15 @@ def judge_service(
     Args:
         suite: what is asked.
         endpoint: the service.
-        request: asks for a study that the service has; None: cases that need one are NOT EVALUATED.
+        requests: each asks for a study that the service has; cases that need one, or several whose reports
+            differ, are NOT EVALUATED where there are none.
         progress: told after each case.
 
     Raises:
         CandidateError: the token or a certificate is not there.
     """
     until = time.monotonic() + suite.time_limit_s
-    target = Target(endpoint, request, suite.request_timeout_s)
+    target = Target(endpoint, requests, suite.request_timeout_s)
     results = []
     try:
         for done, part in enumerate(suite.cases, 1):

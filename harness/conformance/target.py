@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -32,17 +32,17 @@ class NotEvaluated(Exception):  # noqa: N818
 
 @dataclass(slots=True)
 class Target:
-    """A service and a study that it can report.
+    """A service and studies that it can report.
 
     Attributes:
         endpoint: where it is.
-        request: asks for a study that the service has; None: there is none, and what needs one is NOT
+        requests: each asks for a study that the service has; where there is none, what needs one is NOT
             EVALUATED.
         timeout_s: of one answer.
     """
 
     endpoint: Endpoint
-    request: ReportRequest | None
+    requests: Sequence[ReportRequest]
     timeout_s: float
     http: httpx.Client = field(init=False)
     answers: int = 0
@@ -66,14 +66,14 @@ class Target:
         self.http.close()
 
     def known(self) -> ReportRequest:
-        """The study that the service has.
+        """The first of the studies that the service has.
 
         Raises:
             NotEvaluated: none was named.
         """
-        if self.request is None:
+        if not self.requests:
             raise NotEvaluated("needs a study that the service has: --cohort")
-        return self.request
+        return self.requests[0]
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """One GET."""
@@ -104,11 +104,12 @@ class Target:
             return self._seen(self.http.post(path, json=content, headers=sent))
         return self._seen(self.http.post(path, content=content, headers=sent))
 
-    def at_once(self, times: int, headers: Mapping[str, str] | None = None) -> list[httpx.Response]:
-        """So many requests for the known study at the same time."""
-        request = self.known()
-        with ThreadPoolExecutor(times) as pool:
-            return list(pool.map(lambda _: self.post(request, headers=headers), range(times)))
+    def at_once(
+        self, requests: Sequence[ReportRequest], headers: Mapping[str, str] | None = None
+    ) -> list[httpx.Response]:
+        """All these requests at the same time; the answers in their order."""
+        with ThreadPoolExecutor(len(requests)) as pool:
+            return list(pool.map(lambda request: self.post(request, headers=headers), requests))
 
     def _seen(self, response: httpx.Response) -> httpx.Response:
         self.answers += 1

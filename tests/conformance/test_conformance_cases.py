@@ -42,7 +42,7 @@ def test_a_suite_that_cannot_be_meant_is_refused(tmp_path, text, what):
 def test_a_service_that_breaks_the_contract_fails_and_what_cannot_be_asked_is_not_evaluated():
     # It answers every study with a report, whatever was sent, and has neither metrics nor a description.
     with FaultyService() as service:
-        found = judge_service(suite(*CASES, FUZZ), Endpoint(service.url), None)
+        found = judge_service(suite(*CASES, FUZZ), Endpoint(service.url), ())
     status = {item.case: item.status for item in found.cases}
     broken = {"bad-identifiers", "wrong-types", "study-mismatch", "unknown-study", "not-acceptable", "method"}
     assert {status[case] for case in broken} == {Status.FAIL}
@@ -52,9 +52,9 @@ def test_a_service_that_breaks_the_contract_fails_and_what_cannot_be_asked_is_no
 
 
 def test_nobody_there_and_no_time_are_not_evaluated(tmp_path, capsys):
-    found = judge_service(suite("health", "fuzz"), Endpoint("http://127.0.0.1:9"), None)
+    found = judge_service(suite("health", "fuzz"), Endpoint("http://127.0.0.1:9"), ())
     assert [item.status for item in found.cases] == [Status.NOT_EVALUATED] * 2
-    found = judge_service(suite("health", time_limit_s=1e-9), Endpoint("http://127.0.0.1:9"), None)
+    found = judge_service(suite("health", time_limit_s=1e-9), Endpoint("http://127.0.0.1:9"), ())
     assert found.cases[0].told == "the time was up; raise time_limit_s"
     path = tmp_path / "out" / "conformance.json"
     write_conformance(path, found)

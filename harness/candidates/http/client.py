@@ -181,7 +181,7 @@ class Client:
     ) -> Answer:
         """One question and its answer, of any status but those that mean "again" or "later".
 
-        429 and 503 are asked again after `Retry-After`, 502 and lost connections after a short while.
+        408, 429 and 503 are asked again after `Retry-After`, 502 and lost connections after a short while.
 
         Raises:
             LateError: none within the deadline. UnreachableError, UntrustedError, TooLargeError,
@@ -208,7 +208,7 @@ class Client:
         while True:
             try:
                 answer = await self._once(method, path, content, headers)
-                if answer.status not in (429, 502, 503):
+                if answer.status not in (408, 429, 502, 503):
                     return answer
                 lost, met = "status 502" if answer.status == 502 else "", False
                 wait = retry_after(answer.headers.get("retry-after"))

@@ -43,8 +43,8 @@ def test_the_same_verdict_and_the_same_reports(tmp_path, cohort, url):
 
 def test_the_service_keeps_its_contract(cohort, url):
     suite = read_api_suite(SUITES / "api.yaml").model_copy(update={"examples": 5})
-    request = request_of(cohort[0].study)
-    found = judge_service(suite, open_candidate(f"http:{url}").endpoint, request)
+    requests = [request_of(cohort[index].study) for index in range(2 * suite.at_once)]
+    found = judge_service(suite, open_candidate(f"http:{url}").endpoint, requests)
     assert {
         item.case: (item.status, item.told) for item in found.cases if item.status is not Status.PASS
     } == {}

@@ -75,6 +75,11 @@ def test_later_is_asked_again_when_the_service_says(service):
     assert service.asked["busy"] == 3
 
 
+def test_a_body_that_did_not_come_in_time_is_sent_again(service):
+    assert ask(service, "slow-body-once").status == 200
+    assert service.keys["slow-body-once"] == ["k", "k"]
+
+
 def test_later_than_the_deadline_is_not_waited_for(service):
     with pytest.raises(LateError, match="longer than there is time"):
         ask(service, "busy-for-long", deadline_s=60)
