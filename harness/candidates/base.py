@@ -40,6 +40,9 @@ class Candidate(ABC):
     name: ClassVar[str]
     templates: ClassVar[tuple[str, ...]] = ()
     """The manners of reporting that `with_template` takes."""
+    remote: ClassVar[bool] = False
+    """Whether it answers somewhere else than in the process that asks it: nobody here can then measure on
+    which device, and no limit on a device is decided."""
 
     @abstractmethod
     def digest(self) -> str:
@@ -61,6 +64,13 @@ class Candidate(ABC):
 
         It may tell where its time goes: `with phase("preprocessing"): ...`, and `count_tokens`.
         """
+
+    def afresh(self) -> Candidate:
+        """The same candidate, whose every question is a new one: no remembered answer may be timed.
+
+        Override it where something outside, such as a service, may know a question again.
+        """
+        return self
 
     def size(self) -> ModelSize | None:
         """How large the model is, before it is loaded; None where it does not tell."""

@@ -19,6 +19,7 @@ from harness.latency.words import (
     cost_line,
     memory_line,
     seconds,
+    sessions_line,
     stage_rows,
 )
 from harness.ledger import Ledger, write_atomically
@@ -78,6 +79,7 @@ def page_model(run: Path) -> dict[str, Any]:
         "cost": cost_line(results),
         "memory": memory_line(results),
         "clock": clock_line(results),
+        "sessions": sessions_line(results),
         "assumptions": ASSUMPTIONS,
         "finished": _finished(ledger),
     }

@@ -14,7 +14,7 @@ from harness.candidates.timing import PHASES
 from harness.errors import LedgerError
 from harness.gpu_hours import usd_per_study
 from harness.latency.decide import decide
-from harness.latency.device import Device, mismatches
+from harness.latency.device import ELSEWHERE, Device, mismatches
 from harness.latency.of_run import curve, plain
 from harness.latency.roofline import estimate
 from harness.latency.samples import Asked, StageTimes, Times, capacity_per_hour, read_times
@@ -67,7 +67,7 @@ def conclude(ledger: Readable, suite: LatencySuite) -> dict[str, Any]:
         "curve": curve(closed.latencies),
         "phases_s": phases,
         "tokens": tokens,
-        "peaks_bytes": dict(times.peaks),
+        "peaks_bytes": {} if device == ELSEWHERE else dict(times.peaks),
         "gpu_usd_per_hour": cost,
         "usd_per_study_at_capacity": usd_per_study(cost, capacity),
         "estimate": estimate(
@@ -94,6 +94,9 @@ def _stage(item: StageTimes, suite: LatencySuite, usd_per_hour: float) -> dict[s
         "saturated": item.saturated,
         "studies": len(asked),
         "worth": item.worth,
+        "repeats": item.repeats,
+        "attempts": item.attempts,
+        "interrupted": item.lost,
         "failed": int(np.isinf(latencies).sum()),
         "statuses": {status.value: statuses[status.value] for status in Status if statuses[status.value]},
         "quantiles": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -64,10 +64,33 @@ def find(criterion: LatencyCriterion, times: Times, suite: LatencySuite) -> Foun
         told = f"{criterion.at:g} studies an hour were not reached: {max(reached):.4g} saturated the device"
         return Found(Status.FAIL, told)
     if criterion.value == "throughput":
-        return _throughput(criterion, stage, suite)
-    if criterion.value == "maximum":
-        return _maximum(criterion, stage, suite.confidence)
-    return _quantile(criterion, stage, suite.confidence)
+        found = _throughput(criterion, stage, suite)
+    elif criterion.value == "maximum":
+        found = _maximum(criterion, stage, suite.confidence)
+    else:
+        found = _quantile(criterion, stage, suite.confidence)
+    if stage.repeats and found.status is Status.PASS:  # an answer that is remembered takes no time
+        reason = (
+            f"{stage.repeats:,} of {len(stage.asked):,} requests repeat studies asked before, whose answers "
+            f"may be remembered; it takes different ones ({found.reason})"
+        )
+        found = replace(found, status=Status.NOT_EVALUATED, reason=reason)
+    return replace(found, reason=found.reason + _interrupted(stage, len(times.sessions)))
+
+
+def _interrupted(stage: StageTimes, sessions: int) -> str:
+    if sessions < 2:
+        return ""
+    told = f"; the run was interrupted {_times(sessions - 1)}"
+    if stage.attempts > 1:
+        told += f", this stage was begun {_times(stage.attempts)}, of each request the worst attempt counts"
+    if stage.lost:
+        told += f", {stage.lost:,} that had arrived without a known outcome count as without a report"
+    return told
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _quantile(criterion: LatencyCriterion, stage: StageTimes, confidence: float) -> Found:
@@ -104,7 +127,10 @@ def _maximum(criterion: LatencyCriterion, stage: StageTimes, confidence: float) 
             f"{criterion.share:g} of all studies do, {needed} are needed"
         )
     else:
-        reason = f"the slowest of {n} took {_seconds(most)}, < {limit:g} s"
+        reason = (
+            f"the slowest of {n} took {_seconds(most)}, < {limit:g} s: at {confidence:.4g}, fewer than "
+            f"{criterion.share:.2%} of all studies take {limit:g} s or longer"
+        )
         status = Status.PASS
     return Found(status, reason, most, math.nan, math.nan, most, n, "maximum, order statistics")
 
@@ -120,7 +146,7 @@ def _throughput(criterion: LatencyCriterion, stage: StageTimes, suite: LatencySu
         item.occupied_s if item.ok else max(item.occupied_s, execution.timeout_s) for item in stage.asked
     ]
     most = max(execution.timeout_s + execution.start_timeout_s, *occupied)
-    confidence, worth = suite.confidence, stage.worth
+    confidence, worth = suite.confidence, max(1.0, stage.worth)
     upper = bounded_mean_interval(occupied, most, confidence, "upper", worth).high
     both = bounded_mean_interval(occupied, most, confidence, worth=worth)
     bound = 3600 / upper

@@ -37,6 +37,12 @@ class Device:
         return asdict(self)
 
 
+ELSEWHERE: Final = Device(
+    "unknown (the service runs elsewhere; nobody measured on which device)", "unknown",
+    told_by="the candidate answers elsewhere",
+)  # fmt: skip
+
+
 class Probe(Protocol):
     """Looks at the machine around a candidate's process; tests have their own."""
 
@@ -65,6 +71,21 @@ class _Gpu:
     processes: frozenset[int]
 
 
+class Elsewhere:
+    """Of a candidate that answers somewhere else: nothing here tells what it runs on."""
+
+    def before(self) -> None:
+        """Nothing to note."""
+
+    def device(self, pid: int, account: Mapping[str, Any]) -> Device:
+        """Not known."""
+        return ELSEWHERE
+
+    def used_bytes(self) -> int:
+        """Not known."""
+        return 0
+
+
 class SystemProbe:
     """NVML, where nvidia-ml-py is there, and what torch told in the candidate's process."""
 
@@ -77,29 +98,37 @@ class SystemProbe:
         self._before = {place: gpu.processes for place, gpu in enumerate(_gpus())}
 
     def device(self, pid: int, account: Mapping[str, Any]) -> Device:
-        """The GPU on which the candidate's process, or exactly one new process, has appeared.
+        """The GPU on which the candidate's process has appeared, and never one that only may be its own.
 
-        NVML names processes as the host does, a container otherwise: so one that was not there before, and
-        that is none of those seen from here, counts. torch's word, from within the process, counts where
-        NVML cannot be read.
+        NVML names processes as the host does. Where it names the candidate's, and did not before that was
+        started, that is enough, unless torch names another GPU from within the process. In a container the
+        numbers differ: there, exactly one new process that is none of those seen from here counts, if torch
+        in the candidate's process names that same kind of GPU as well. torch's word alone, or such a process
+        alone, which may be a neighbour's, leaves the device undecided.
         """
-        gpus, host = _gpus(), processor()
-        used = [
-            place
-            for place, gpu in enumerate(gpus)
-            if pid in gpu.processes or _one_unseen(gpu.processes - self._before.get(place, frozenset()))
-        ]
-        named = account.get("gpu")
-        if not used and named:
-            used = [place for place, gpu in enumerate(gpus) if gpu.name == named][:1]
-        if used:
-            gpu, self._found = gpus[used[0]], used[0]
+        gpus, host, named = _gpus(), processor(), account.get("gpu")
+        new = [gpu.processes - self._before.get(place, frozenset()) for place, gpu in enumerate(gpus)]
+        own = [place for place, found in enumerate(new) if pid in found]
+        unseen = [place for place, found in enumerate(new) if any(map(_unseen, found))]
+        told_by = "NVML"
+        if not own and named:
+            own = [place for place in unseen if len(new[place]) == 1]
+            told_by = "NVML and torch"
+            if own != unseen:
+                return _unknown("which process on a GPU is the candidate's is not certain", host)
+        if own:
+            gpu, self._found = gpus[own[0]], own[0]
+            if named and any(gpus[place].name != named for place in own):
+                return _unknown(f"NVML tells {gpu.name}, and torch {named}", host)
             return Device(
-                gpu.name, "gpu", gpu.memory_bytes, gpu.driver, gpu.power_limit_w, gpu.partitioned, len(used),
-                host, "NVML",
+                gpu.name, "gpu", gpu.memory_bytes, gpu.driver, gpu.power_limit_w, gpu.partitioned, len(own),
+                host, told_by,
             )  # fmt: skip
         if named:
             return Device(str(named), "gpu", gpus=1, host=host, told_by="torch")
+        if unseen:
+            name = gpus[unseen[0]].name
+            return _unknown(f"a new process on {name} may be the candidate's, which does not say so", host)
         if not gpus and Path("/dev/nvidia0").exists():
             return Device("a GPU that NVML does not tell", "unknown", host=host, told_by="/dev/nvidia0")
         return Device(host, "processor", host=host, told_by="no GPU in use")
@@ -116,9 +145,11 @@ class SystemProbe:
 
 def mismatches(target: TargetPart, device: Device) -> list[str]:
     """In what the device is not the target, in words; none where it is."""
-    if device.name != target.device:
+    if device.kind == "unknown" or device.name != target.device:
         return [f"the device is {device.name}"]
     found = []
+    if device.kind == "gpu" and "NVML" not in device.told_by:
+        found.append("only the candidate says so: no process of it was seen on that GPU")
     if target.memory_gb is not None:
         there = device.memory_bytes / 1e9
         if not device.memory_bytes:
@@ -142,8 +173,12 @@ def mismatches(target: TargetPart, device: Device) -> list[str]:
     return found
 
 
-def _one_unseen(processes: frozenset[int]) -> bool:
-    return len(processes) == 1 and not any(Path(f"/proc/{pid}").exists() for pid in processes)
+def _unseen(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def _unknown(why: str, host: str) -> Device:
+    return Device(f"unknown ({why})", "unknown", host=host, told_by="NVML")
 
 
 def _version(text: str) -> tuple[int, ...]:

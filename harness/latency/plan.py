@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.errors import CohortError
 from harness.latency.decide import times_needed
+from harness.latency.schedule import Stage, stages_of, warm_up_places
 from harness.latency.suite import CLOSED, QUANTILES, LatencyCriterion, LatencySuite
 from harness.status import Status
 
@@ -29,6 +31,8 @@ class TimesNeed:
 def plan_latency(suite: LatencySuite, studies: int) -> list[TimesNeed]:
     """What each criterion has on a cohort of so many studies."""
     there = min(studies, suite.cohort.studies or studies)
+    if there < 1:
+        raise CohortError("the cohort holds no study; nothing can be timed")
     return [_need(criterion, suite, there) for criterion in suite.criteria]
 
 
@@ -46,22 +50,45 @@ def needed_times(criterion: LatencyCriterion, suite: LatencySuite) -> int:
 
 def _need(criterion: LatencyCriterion, suite: LatencySuite, there: int) -> TimesNeed:
     needed = needed_times(criterion, suite)
-    times = suite.closed.studies
-    if criterion.at != CLOSED:
-        times = next(step.studies for step in suite.steps if step.rate_per_hour == criterion.at)
-    distinct = min(times, there)
+    stages = stages_of(suite)
+    stage = next(item for item in stages if item.rate_per_hour == criterion.at or criterion.at == item.name)
+    times = stage.studies
+    asked = _places(stage, there)
+    before = set(warm_up_places(suite, there)).union(
+        *(_places(other, there) for other in stages if _may_come_before(other, stage))
+    )
+    distinct = len(asked - before)
     reason = ""
     if distinct < needed:
         few = "the suite asks for too few" if times < needed else "the cohort has too few studies"
         reason = f"{few}: {needed:,} times of different studies are needed, and there will be {distinct:,}"
+    elif distinct < times:
+        reason = (
+            f"the cohort has too few studies: {times - distinct:,} of {times:,} requests would repeat one "
+            f"asked before, and {there:,} studies are there; ask for fewer, or for "
+            f"{suite.warm_up + sum(item.studies for item in stages):,} in the cohort"
+        )
     elif criterion.at != CLOSED:
         load = 1 - math.sqrt(needed / distinct)
         reason = (
             f"studies that wait behind one another count less; it takes a load below some {load:.0%}, "
             f"{load * 3600 / float(criterion.at):.3g} s a study"
         )
-    status = Status.NOT_EVALUATED if distinct < needed else Status.PASS
+    status = Status.NOT_EVALUATED if distinct < max(needed, times) else Status.PASS
     return TimesNeed(criterion.id, criterion.told, status, times, distinct, needed, reason)
+
+
+def _places(stage: Stage, there: int) -> set[int]:
+    return {stage.study(number, there) for number in range(stage.studies)}
+
+
+def _may_come_before(other: Stage, stage: Stage) -> bool:
+    """Steps are run in the order of their rates; that of a `load` is not known beforehand."""
+    if other is stage or stage.name == CLOSED:
+        return False
+    if other.rate_per_hour is not None and stage.rate_per_hour is not None:
+        return other.rate_per_hour < stage.rate_per_hour
+    return True
 
 
 def wants(suite: LatencySuite) -> Iterator[str]:

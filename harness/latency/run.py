@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,10 @@ from harness.digests import code_digest, code_revision, environment
 from harness.errors import CandidateError, CohortError
 from harness.latency.clock import Clock, SystemClock, Watch
 from harness.latency.conclude import conclude
-from harness.latency.device import Probe, SystemProbe
-from harness.latency.samples import Asked, StageTimes, capacity_per_hour
-from harness.latency.schedule import Stage, gaps, order, stages_of
+from harness.latency.device import Elsewhere, Probe, SystemProbe
+from harness.latency.journal import Journal
+from harness.latency.samples import LOST, Asked, StageTimes, capacity_per_hour, read_attempts
+from harness.latency.schedule import Stage, gaps, order, stages_of, warm_up_places
 from harness.latency.server import ProcessServer, Server
 from harness.latency.suite import CLOSED, KIND, LatencySuite, read_latency_suite
 from harness.ledger import Ledger
@@ -84,8 +85,10 @@ def execute(
     }
     tools = instruments or Instruments()
     server = tools.server or ProcessServer(
-        request.candidate, suite.execution.timeout_s, suite.execution.start_timeout_s
+        request.candidate.afresh(), suite.execution.timeout_s, suite.execution.start_timeout_s
     )
+    if request.candidate.remote:
+        tools = replace(tools, probe=Elsewhere())
     with Ledger.writing(request.out, identity, request.suite.read_bytes()) as ledger:
         events = {entry["event"] for entry in ledger.log.entries()}
         if "context" not in events:
@@ -103,6 +106,7 @@ def execute(
         if "finished" not in events:
             studies = [request.cohort[place].study for place in places]
             _Run(ledger.log, suite, studies, server, tools, progress).measure()
+        Journal(ledger.log.path).remove()
         ledger.write_results(conclude(ledger, suite))
     return ledger
 
@@ -123,15 +127,22 @@ class _Run:
         self.clock, self.probe, self.progress = tools.clock, tools.probe, progress
         self.watch = Watch(self.clock)
         self.account: Mapping[str, Any] = {}
-        self.session = 0
-        self.asked: dict[str, list[Asked]] = {stage.name: [] for stage in stages_of(suite)}
+        self.journal = Journal(log.path)
+        self.journal.absorb(log)
+        entries = list(log.entries())
+        self.session = sum(entry["event"] == "session" for entry in entries)
+        attempts = read_attempts(entries, suite)
+        self.asked: dict[str, list[Asked]] = {}
+        for stage in stages_of(suite):
+            found = attempts[stage.name]
+            if stage.name == CLOSED:
+                self.asked[stage.name] = [item for asked in found.values() for item in asked]
+            else:  # a queue cannot be taken up again: what is not whole is begun again
+                whole = [asked for asked in found.values() if _whole(stage, asked)]
+                self.asked[stage.name] = whole[-1] if whole else []
         self.peaks: dict[str, int] = {}
-        for entry in log.entries():
-            if entry["event"] == "session":
-                self.session += 1
-            elif entry["event"] == "times":
-                records = (Asked(session=entry["session"], **item) for item in entry["records"])
-                self.asked[entry["stage"]] += records
+        for entry in entries:
+            if entry["event"] == "times":
                 self.peaks |= entry["peaks"]
         self.waiting: list[Asked] = []
         self.slowest = 0.0
@@ -155,6 +166,7 @@ class _Run:
             self.log.append("finished", session=self.session, device=device.as_json())
         finally:
             self.server.stop()
+            self.journal.close()
 
     def _begin(self) -> None:
         """Starts the candidate, warms it up, and looks what it runs on."""
@@ -164,15 +176,16 @@ class _Run:
         load_s = self.clock.now() - began
         warm = []
         count = self.suite.warm_up
-        for number in range(count):
-            # From the far end of the order: what is timed later should not have been seen.
-            study = self.studies[-1 - number % len(self.studies)]
+        for number, place in enumerate(warm_up_places(self.suite, len(self.studies))):
+            study = self.studies[place]
             start = self.clock.now()
-            outcome, ended, _ = self._ask(study)
+            outcome, ended = self._ask(study)
+            self._ready(outcome)
             self._go_on()
             warm.append({"seconds": round(ended - start, 6), "status": outcome.status.value})
             self.progress("warming up", number + 1, count)
         device = self.probe.device(self.server.pid, self.account)
+        self.journal.begin(self.session)
         self.log.append(
             "session",
             session=self.session,
@@ -195,7 +208,11 @@ class _Run:
             self._write(stage)
 
     def _open(self, stage: Stage, rate: float) -> None:
-        """Asks each study when it is due, or as soon after that as the device is free."""
+        """Asks each study when it is due, or as soon after that as the device is free.
+
+        An interruption empties the queue, and with it the wait of all that stood in it; so a stage that was
+        interrupted is begun again whole. What was timed before stays in the log and counts.
+        """
         missing = self._missing(stage)
         if not missing:
             return
@@ -219,38 +236,49 @@ class _Run:
     def _time(self, stage: Stage, number: int, origin: float, due: float) -> None:
         place = stage.study(number, len(self.studies))
         began = self.clock.now()
-        outcome, ended, ready = self._ask(self.studies[place])
+        due_s, began_s = round(due, 6), round(max(began - origin, due), 6)
+        self.journal.asking(stage.name, number, place, due_s, began_s)
+        outcome, ended = self._ask(self.studies[place])
         account = outcome.account
         asked = Asked(
             number=number,
             study=place,
             session=self.session,
-            due_s=round(due, 6),
-            began_s=round(max(began - origin, due), 6),
+            due_s=due_s,
+            began_s=began_s,
             ended_s=round(ended - origin, 6),
-            ready_s=round(ready - origin, 6),
+            # Until it is known how long a new process takes to start: as long as it may.
+            ready_s=round(ended - origin + self.suite.execution.start_timeout_s, 6),
             status=outcome.status.value,
             phases_s=dict(account.get("phases_s", {})),
             tokens=dict(account.get("tokens", {})),
         )
+        if outcome.status in _DEAD:  # starting takes long, and may be interrupted
+            self.journal.answered(stage.name, _plain(asked))
+        asked = replace(asked, ready_s=round(self._ready(outcome) - origin, 6))
+        self.journal.answered(stage.name, _plain(asked))
         self.waiting.append(asked)
         self.asked[stage.name].append(asked)
         late = self.clock.now() - self.written > _KEPT_S
-        # What a killed run could wish away is written at once.
-        if late or not asked.ok or asked.service_s > self.slowest or len(self.waiting) >= _BATCH:
+        # What a lost disk could take away is written at once where it is the worst so far.
+        if late or not asked.ok or asked.latency_s > self.slowest or len(self.waiting) >= _BATCH:
             self._write(stage)
-        self.slowest = max(self.slowest, asked.service_s)
+        self.slowest = max(self.slowest, asked.latency_s if asked.ok else 0.0)
         self._go_on()
         self.progress(self._told(stage), len(self.asked[stage.name]), stage.studies)
 
-    def _ask(self, study: Study) -> tuple[Outcome, float, float]:
-        """The outcome, when it came, and when the next study can be asked."""
+    def _ask(self, study: Study) -> tuple[Outcome, float]:
+        """The outcome, and when it came."""
         outcome = self.server.ask(study)
         ended = self.clock.now()
         self.account = outcome.account or self.account
         for name in ("host_peak_bytes", "gpu_peak_bytes"):
             if name in outcome.account:
                 self.peaks[name] = max(self.peaks.get(name, 0), int(outcome.account[name]))
+        return outcome, ended
+
+    def _ready(self, outcome: Outcome) -> float:
+        """When the next study can be asked: at once, or after a new process has started."""
         if outcome.status in _DEAD:
             try:
                 self.server.start()
@@ -259,7 +287,7 @@ class _Run:
         ready = self.clock.now()
         if used := self.probe.used_bytes():
             self.peaks["gpu_used_bytes"] = max(self.peaks.get("gpu_used_bytes", 0), used)
-        return outcome, ended, ready
+        return ready
 
     def _go_on(self) -> None:
         """Stops where the candidate could not be started again."""
@@ -292,6 +320,10 @@ class _Run:
         if stage.name == CLOSED:
             return "one at a time"
         return f"{stage.rate_per_hour:g}/h" if stage.rate_per_hour else f"{stage.load:g} of capacity"
+
+
+def _whole(stage: Stage, asked: list[Asked]) -> bool:
+    return {item.number for item in asked if item.status != LOST} == set(range(stage.studies))
 
 
 def _plain(item: Asked) -> dict[str, Any]:

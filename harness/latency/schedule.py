@@ -45,6 +45,11 @@ def stages_of(suite: LatencySuite) -> list[Stage]:
     return found
 
 
+def warm_up_places(suite: LatencySuite, there: int) -> list[int]:
+    """Which of so many studies warm up: from the far end, for what is timed should not have been seen."""
+    return [there - 1 - number % there for number in range(suite.warm_up)]
+
+
 def order(study_ids: Sequence[str], seed: int) -> list[int]:
     """Places of the studies in the order in which they are asked: by a keyed hash of their ids."""
     keys = cluster_keys(study_ids, seed, "latency order")

@@ -93,9 +93,9 @@ class LatencyCriterion(_Part):
     """Seconds below which the upper bound must lie."""
     at_least_per_hour: Positive | None = None
     """Of throughput: studies an hour that the lower bound must reach."""
-    share: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    share: Annotated[float, Field(gt=0, le=0.01)] = 0.01
     """Of `maximum`: no study may reach the limit, and there must be so many that fewer than this share of
-    all studies do, at the confidence asked for: 299 for 1 % at 95 %."""
+    all studies do, at the confidence asked for: 299 for 1 % at 95 %. A larger share is no maximum."""
     requirement: str = ""
     rationale: str = ""
 

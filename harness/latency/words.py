@@ -100,6 +100,7 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
         ("Warm-up", f"{warm} studies, not counted" + (f"; {failed} without a report" * bool(failed)))
     )
     found.append(("Clock", clock_line(results)))
+    found.append(("Sessions", sessions_line(results)))
     found.append(("Estimate", estimate_line(results)))
     return found
 
@@ -137,9 +138,23 @@ def clock_line(results: dict[str, Any]) -> str:
         told += f"the wall clock was set meanwhile ({amounts}), which these times do not follow"
     else:
         told += "the wall clock was not set meanwhile"
-    if results["sessions"] > 1:
-        told += f"; {results['sessions'] - 1} interruptions, after each of which the queue began empty"
     return told
+
+
+def sessions_line(results: dict[str, Any]) -> str:
+    """How often the run was interrupted, what that cost, and which stages repeat studies."""
+    told = []
+    if (count := results["sessions"] - 1) > 0:
+        lost = sum(stage["interrupted"] for stage in results["stages"])
+        told.append(
+            f"{count:,} interruption{'s' * (count > 1)}; {lost:,} requests without a known outcome count as "
+            "without a report"
+        )
+        if again := [stage["stage"] for stage in results["stages"] if stage["attempts"] > 1]:
+            told.append(f"begun again, the worst attempt at each request counting: {', '.join(again)}")
+    if repeated := [stage["stage"] for stage in results["stages"] if stage["repeats"]]:
+        told.append(f"studies asked before are asked again in {', '.join(repeated)}, which can pass nothing")
+    return "; ".join(told) or "not interrupted; every study asked once"
 
 
 def estimate_line(results: dict[str, Any]) -> str:

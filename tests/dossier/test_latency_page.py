@@ -66,3 +66,7 @@ def test_both_files_are_written(tmp_path):
     paths = write_latency_page(ledger.root, tmp_path / "out")
     assert [path.name for path in paths] == ["latency.pdf", "latency.html"]
     assert paths[0].read_bytes().startswith(b"%PDF")
+
+
+def test_the_page_says_whether_the_run_was_interrupted(tmp_path):
+    assert "not interrupted; every study asked once" in html(page(tmp_path))

@@ -105,7 +105,12 @@ def test_in_a_container_a_new_process_on_one_gpu_counts_and_a_neighbour_does_not
     probe.before()
     assert probe.device(7, {}).kind == "processor"  # the neighbour was there before
     gpus[0]["pids"] = [5_000_000_001, 5_000_000_002]
-    assert probe.device(7, {}).name == "NVIDIA A10G"
+    found = probe.device(7, {"gpu": "NVIDIA A10G"})
+    assert (found.name, found.told_by, mismatches(TARGET, found)) == ("NVIDIA A10G", "NVML and torch", [])
+    neighbours = probe.device(7, {})  # torch in the candidate's process knows of no GPU
+    assert neighbours.kind == "unknown"
+    assert mismatches(TARGET, neighbours)
+    assert mismatches(TargetPart(device=processor()), neighbours)
     gpus[0]["pids"] = [5_000_000_001, 1]  # process 1 is seen from here, and is not the candidate
     assert probe.device(7, {}).kind == "processor"
 
@@ -123,7 +128,26 @@ def test_without_nvml_torch_names_the_gpu_and_the_rest_is_not_told(nvml):
     nvml(None)
     found = SystemProbe().device(7, {"gpu": "NVIDIA A10G"})
     assert found.told_by == "torch"
-    assert len(mismatches(TARGET, found)) == 3
+    assert len(mismatches(TARGET, found)) == 4
+
+
+def test_the_candidates_word_alone_is_not_the_target(nvml):
+    nvml([{"name": "NVIDIA A10G", "pids": [], "used": 0}])
+    probe = SystemProbe()
+    probe.before()
+    found = probe.device(7, {"gpu": "NVIDIA A10G"})
+    (told,) = mismatches(TargetPart(device="NVIDIA A10G"), found)
+    assert "no process of it was seen" in told
+
+
+def test_nvml_and_torch_that_contradict_each_other_tell_no_device(nvml):
+    gpus = [{"name": "NVIDIA A10G", "pids": [], "used": 0}]
+    nvml(gpus)
+    probe = SystemProbe()
+    probe.before()
+    gpus[0]["pids"] = [7]
+    assert probe.device(7, {}).name == "NVIDIA A10G"
+    assert probe.device(7, {"gpu": "NVIDIA T4"}).kind == "unknown"
 
 
 def test_a_gpu_that_nobody_can_name_is_unknown(nvml, monkeypatch):

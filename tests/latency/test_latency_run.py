@@ -154,7 +154,8 @@ def test_p99_takes_299_studies(tmp_path, studies, status):
 def test_the_same_studies_again_are_no_more_studies(tmp_path):
     ledger = timed(tmp_path, 2.0, suite_of(400), studies=100)
     assert statuses(ledger)["p99"] == "NOT EVALUATED"
-    assert stage(ledger, "closed")["worth"] == 100
+    assert stage(ledger, "closed")["worth"] == 97  # three have warmed it up
+    assert statuses(ledger)["p50"] == "NOT EVALUATED"  # the others may be remembered answers
 
 
 def test_studies_that_waited_behind_one_another_count_as_one(tmp_path):
@@ -411,7 +412,7 @@ def test_killed_it_goes_on(tmp_path):
     assert ledger.results()["sessions"] == 2
     assert [item["studies"] for item in ledger.results()["stages"]] == [150, 50]
     kept = [e for e in ledger.log.entries() if e["event"] == "times" and e["session"] == 0]
-    assert sum(len(entry["records"]) for entry in kept) == before
+    assert before <= sum(len(entry["records"]) for entry in kept) < 150  # the journal held the rest
     judge(ledger.root)
 
 

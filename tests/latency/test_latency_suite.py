@@ -47,6 +47,7 @@ def test_the_a10g_suite_asks_what_the_protocol_does():
         ({"criteria": [{"id": "a", "value": "throughput", "below_s": 3}]}, "at_least_per_hour"),
         ({"criteria": [{"id": "a", "value": "p99", "below_s": 3, "at": 200}]}, "no step has this rate"),
         ({"criteria": [{"id": "a", "value": "p99", "below_s": 3}] * 2}, "a stands twice"),
+        ({"criteria": [{"id": "a", "value": "maximum", "below_s": 3, "share": 0.9}]}, "share"),
         ({"confidence": 95}, "confidence"),
         ({"warm_up": 0}, "warm_up"),
     ],
@@ -80,12 +81,15 @@ def test_the_plan_says_beforehand_what_so_many_studies_cannot_decide(tmp_path, c
     ]
     path = write(tmp_path, suite_of(400, steps, criteria, cohort={"split": "test"}))
     suite = read_latency_suite(path)
-    few = {need.id: need for need in plan_latency(suite, 298)}
+    few = {need.id: need for need in plan_latency(suite, 301)}
     assert few["p99"].status.value == few["p99-200"].status.value == "NOT EVALUATED"
     assert "299 times of different studies are needed, and there will be 298" in few["p99"].reason
-    assert few["throughput"].status.value == "PASS"
-    enough = {need.id: need for need in plan_latency(suite, 299)}
-    assert enough["p99"].status.value == "PASS"
+    repeated = {need.id: need for need in plan_latency(suite, 402)}
+    assert repeated["throughput"].status.value == "NOT EVALUATED"
+    assert "1,003 in the cohort" in repeated["throughput"].reason
+    enough = {need.id: need.status.value for need in plan_latency(suite, 403)}
+    assert enough == {"p99": "PASS", "p99-200": "NOT EVALUATED", "throughput": "PASS"}
+    assert {need.status.value for need in plan_latency(suite, 1003)} == {"PASS"}
     assert any("3.0 h" in line for line in wants(suite))
     assert main(["plan", str(path), "--cohort", f"phantom:{phantom_root}"]) == 3
     assert "no" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import secrets
@@ -73,6 +74,7 @@ class HttpCandidate(Candidate):
     """
 
     name = "http"
+    remote = True
 
     def __init__(
         self,
@@ -100,6 +102,7 @@ class HttpCandidate(Candidate):
             raise CandidateError("deadline_s must be above 0")
         # A run begins here; its workers are given copies of this object.
         self._run = secrets.token_hex(16)
+        self._afresh = False
         self._served = ""
         self._version: str | None = None
         self._client: Client | None = None
@@ -160,6 +163,12 @@ class HttpCandidate(Candidate):
             )
         self._served = health.candidate_digest
 
+    def afresh(self) -> HttpCandidate:
+        """The same, with a key of its own for every question, so that no answer is replayed."""
+        copied = copy.copy(self)
+        copied._afresh = True
+        return copied
+
     def report(self, study: Study) -> Report:
         """The service's report of one study.
 
@@ -171,6 +180,7 @@ class HttpCandidate(Candidate):
         """
         self.prepare()
         request = request_of(study, self.report_template, self.confidence_threshold)
+        run = secrets.token_hex(16) if self._afresh else self._run
         answer = self._ask(
             "POST",
             _path(study.study_id),
@@ -178,7 +188,7 @@ class HttpCandidate(Candidate):
             {
                 "accept": "application/json",
                 "content-type": "application/json",
-                "idempotency-key": idempotency_key(self._run, study.study_id),
+                "idempotency-key": idempotency_key(run, study.study_id),
             },
         )
         if answer.status == 504:

@@ -86,6 +86,16 @@ def test_one_key_a_study_and_run(service, picture):
     assert idempotency_key("run", "1") != idempotency_key("run1", "")
 
 
+def test_what_is_timed_has_a_key_for_every_question_and_for_its_retries_the_same(service, picture):
+    first = ready(service)
+    for _ in range(2):
+        outcomes(first.afresh(), picture, "good", "busy")
+    assert len(set(service.keys["good"])) == len(service.keys["good"]) == 2
+    assert len(set(service.keys["busy"])) == 2 < len(service.keys["busy"])
+    assert first.afresh().digest() == first.digest()
+    assert first.remote
+
+
 def test_the_request_is_the_contract_s(service, picture):
     outcomes(ready(service, report_template="standard", confidence_threshold="0.5"), picture, "good")
     assert service.bodies["good"] == {
