@@ -269,9 +269,9 @@ def _open(
             if number not in numbers:
                 arrived = float(due[number])
                 earlier.append(Asked(number, -1, asked[0].session, arrived, arrived, arrived, arrived, LOST))
-    asked = _ordered(last, stage)
-    _check_arrivals(asked, due, stage)
-    return StageTimes(stage, rate, asked, tuple(earlier), before)
+    whole = _ordered(last, stage)
+    _check_arrivals(whole, due, stage)
+    return StageTimes(stage, rate, whole, tuple(earlier), before)
 
 
 def _ordered(asked: list[Asked], stage: Stage) -> tuple[Asked, ...]:
