@@ -7,7 +7,7 @@ from typing import Any, Final
 from harness.latency.suite import CLOSED
 
 HEAD: Final = (
-    "Load", "Studies/h", "Of capacity", "Studies", "No report", "P50", "P90", "P99", "P99, interval",
+    "Load", "Arrive/h", "Device busy", "Studies", "No report", "P50", "P90", "P99", "P99, interval",
     "Slowest", "Mean wait", "Longest queue",
 )  # fmt: skip
 PHASE_WORDS: Final = {
@@ -68,7 +68,11 @@ def facts(results: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "Capacity",
             f"{capacity:,.0f} studies an hour, one at a time; "
-            + (f"saturated at {saturated:,.0f} an hour" if saturated else f"not saturated at {tried:,.0f}"),
+            + (
+                f"saturated where {saturated:,.0f} an hour arrive"
+                if saturated
+                else f"not saturated at {tried:,.0f}"
+            ),
         )
     )
     found.append(("Cost", cost_line(results)))
