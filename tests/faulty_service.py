@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import json
-import threading
 from collections import Counter
+
+from loopback import Loopback
 
 DIGEST = "ab" * 32
 REPORT = {
@@ -18,7 +19,7 @@ REPORT = {
 }
 
 
-class FaultyService:
+class FaultyService(Loopback):
     """Listens on loopback while it is open. `asked`: study -> requests; `keys`: study -> idempotency keys."""
 
     def __init__(self, *, ready=None, token=None, ssl=None):
@@ -35,34 +36,9 @@ class FaultyService:
         self.sent = 0
         self.version = "m1"
 
-    def __enter__(self):
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-
-        async def start():
-            self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.ssl)
-            started.set()
-
-        def run():
-            self.loop.create_task(start())
-            self.loop.run_forever()
-
-        self.thread = threading.Thread(target=run, daemon=True)
-        self.thread.start()
-        assert started.wait(10)
-        scheme = "https" if self.ssl else "http"
-        self.url = f"{scheme}://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
-        return self
-
-    def __exit__(self, *error):
-        async def stop():
-            self.server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
-
-        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+    @property
+    def url(self):
+        return f"{'https' if self.ssl else 'http'}://{self.host}"
 
     async def _serve(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):

@@ -1,10 +1,13 @@
 """Small production streams for tests, without pictures."""
 
 import json
+import random
 from datetime import UTC, datetime
 
 import numpy as np
 import yaml
+
+from harness.chain import Chain
 
 START = 1_767_225_600  # 2026-01-01T00:00:00Z
 
@@ -107,3 +110,34 @@ def entries(root):
         if entry["event"] == "window":
             found.append({k: v for k, v in entry.items() if k not in ("time", "previous", "digest", "seq")})
     return found
+
+
+class Crash(BaseException):
+    """What no code of the harness catches: as if the process had been killed there."""
+
+
+def crashes_at_entries(monkeypatch, advance, places):
+    """Kills a monitor now and then as it enters a window, until it is through; how often it died."""
+    append, crashes, rng = Chain.append, 0, random.Random(repr(places))
+
+    def failing(self, event, **facts):
+        if event != "window" or rng.random() > 0.3:
+            return append(self, event, **facts)
+        place = rng.choice(places)
+        if place == "after the entry":
+            append(self, event, **facts)
+        elif place == "half an entry":
+            with self.path.open("ab") as stream:
+                stream.write(b'{"seq": 17, "event": "win')
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Chain, "append", failing)
+        for _ in range(200):
+            try:
+                advance()
+            except Crash:
+                crashes += 1
+            else:
+                return crashes
+    raise AssertionError("it never got through")

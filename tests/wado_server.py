@@ -10,12 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pydicom
 
+from loopback import Loopback
+
 ROOT = "/dicom-web"
 BOUNDARY = "part-of-the-answer"
 MULTIPART = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
 
 
-class WadoServer:
+class WadoServer(Loopback):
     """Listens while it is open. Each instance is answered with its file, or with the fault it was given.
 
     `asked`: instance UID -> WADO-RS requests; `lines`: every request's first line; `heads`: its headers;
@@ -39,35 +41,9 @@ class WadoServer:
         self.faults[uid] = fault
         return uid
 
-    def __enter__(self):
-        self.loop = asyncio.new_event_loop()
-        started = threading.Event()
-
-        async def start():
-            self.server = await asyncio.start_server(self._serve, self.address, 0)
-            started.set()
-
-        def run():
-            self.loop.create_task(start())
-            self.loop.run_forever()
-
-        self.thread = threading.Thread(target=run, daemon=True)
-        self.thread.start()
-        assert started.wait(10)
-        name = f"[{self.address}]" if ":" in self.address else self.address
-        self.host = f"{name}:{self.server.sockets[0].getsockname()[1]}"
-        self.url = f"http://{self.host}{ROOT}"
-        return self
-
-    def __exit__(self, *error):
-        async def stop():
-            self.server.close()
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
-
-        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+    @property
+    def url(self):
+        return f"http://{self.host}{ROOT}"
 
     async def _serve(self, reader, writer):
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):

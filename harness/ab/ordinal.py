@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from harness.ab.effects import Table
-from harness.inference.two_way import EstimatedDifference
+from harness.inference.two_way import EstimatedDifference, two_way_variance
 
 Floats = NDArray[np.float64]
 
@@ -109,27 +109,13 @@ def _likelihood(theta: Floats, counts: Floats) -> tuple[float, Floats, Floats]:
 
 def _clustered(estimate: float, parts: Floats, table: Table) -> EstimatedDifference:
     """The error from each row's influence; degrees of freedom as in `two_way_difference`."""
-    variance, freedom = _between(parts, table.patient)
-    if freedom < 1:
+    patient, reader = (np.unique(names, return_inverse=True)[1] for names in (table.patient, table.reader))
+    variance, freedom = two_way_variance(parts, patient, reader)
+    if math.isnan(variance):
         return _undefined("fewer than two patients")
-    added = doubt = 0.0
-    by_reader, readers = _between(parts, table.reader)
-    if readers >= 1:
-        both = np.char.add(np.char.add(table.patient, "\x1f"), table.reader)
-        added = max(0.0, by_reader - _between(parts, both)[0])
-        doubt = by_reader**2 / readers
-    total = variance + added
-    if not total > 0:
+    if not variance > 0:
         return _undefined("no variation")
-    return EstimatedDifference(estimate, math.sqrt(total), total**2 / (variance**2 / freedom + doubt), METHOD)
-
-
-def _between(parts: Floats, clusters: NDArray[np.str_]) -> tuple[float, int]:
-    """The variance of a sum over clusters, and its degrees of freedom."""
-    _, index = np.unique(clusters, return_inverse=True)
-    sums = np.bincount(index, parts)
-    count = len(sums)
-    return (float((sums**2).sum()) * count / (count - 1) if count > 1 else 0.0), count - 1
+    return EstimatedDifference(estimate, math.sqrt(variance), freedom, METHOD)
 
 
 def _undefined(reason: str) -> EstimatedDifference:

@@ -114,8 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as in `harness ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell says of a program that SIGPIPE ended; no verdict's code
-    except Exception:
-        # A defect of ours. 1 would say that a criterion failed, and 0 that all is well.
-        traceback.print_exc()
+    except Exception as error:
+        # A defect of ours. 1 would say that a criterion failed, and 0 that all is well. Where it was and of
+        # which type is told; its message may quote a report.
+        traceback.print_tb(error.__traceback__)
+        print(type(error).__name__, file=sys.stderr)
         print("harness: internal error; nothing was decided", file=sys.stderr)
         return 3

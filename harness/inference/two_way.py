@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,22 +107,48 @@ def two_way_difference(
         " by patient" if readers is None else " by patient and reader"
     )
     strata = [np.ones(len(y), dtype=bool)] if paired else [w > 0, w < 0]
-    variances = [_between(parts[rows], who[rows]) for rows in strata]
-    if min(freedom for _, freedom in variances) < 1:
+    reader = None if readers is None else cluster_index(np.asarray(readers)[order])[1]
+    variance, freedom = two_way_variance(parts, who, reader, strata)
+    if math.isnan(variance):
         reason = "fewer than two patients" + ("" if paired else " in an arm")
         return EstimatedDifference(estimate, math.nan, math.nan, method, reason)
+    if variance <= (1e-12 * float(np.abs(y).max(initial=0.0))) ** 2:
+        return EstimatedDifference(estimate, 0.0, math.nan, method, "no variation")
+    return EstimatedDifference(estimate, math.sqrt(variance), freedom, method)
+
+
+def two_way_variance(
+    parts: Floats,
+    patients: NDArray[np.intp],
+    readers: NDArray[np.intp] | None = None,
+    strata: Sequence[NDArray[np.bool_]] | None = None,
+) -> tuple[float, float]:
+    """The variance of an estimate from its rows' influences, and its degrees of freedom.
+
+    As `two_way_difference` describes it.
+
+    Args:
+        parts: what each row adds to the estimate's error, shape (n,).
+        patients: number of each row's patient, shape (n,).
+        readers: number of each row's reader, shape (n,); None leaves readers out.
+        strata: rows whose patients are drawn apart, each shape (n,); all together where left out.
+
+    Returns:
+        NaN for both with fewer than two patients in a stratum; NaN degrees of freedom without variation.
+    """
+    rows = [np.ones(len(parts), dtype=bool)] if strata is None else strata
+    variances = [_between(parts[part], patients[part]) for part in rows]
+    if min(freedom for _, freedom in variances) < 1:
+        return math.nan, math.nan
     added = doubt = 0.0
     if readers is not None:
-        _, reader = cluster_index(np.asarray(readers)[order])
-        by_reader, freedom = _between(parts, reader)
-        both, _ = _between(parts, who * (int(reader.max()) + 1) + reader)
+        by_reader, freedom = _between(parts, readers)
+        both, _ = _between(parts, patients * (int(readers.max()) + 1) + readers)
         if freedom >= 1:
             added, doubt = max(0.0, by_reader - both), by_reader**2 / freedom
     variance = sum(part for part, _ in variances) + added
-    if variance <= (1e-12 * float(np.abs(y).max(initial=0.0))) ** 2:
-        return EstimatedDifference(estimate, 0.0, math.nan, method, "no variation")
-    freedom = variance**2 / (sum(part**2 / count for part, count in variances) + doubt)
-    return EstimatedDifference(estimate, math.sqrt(variance), freedom, method)
+    known = sum(part**2 / count for part, count in variances) + doubt
+    return variance, variance**2 / known if known > 0 else math.nan
 
 
 def arm_weights(first: ArrayLike) -> Floats:

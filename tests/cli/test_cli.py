@@ -101,11 +101,15 @@ def test_a_defect_of_ours_is_neither_a_pass_nor_a_fail(monkeypatch, capsys):
     from harness.cli import check
 
     def broken(options):
-        raise ZeroDivisionError
+        raise ZeroDivisionError(" ".join(["Mr", "Smith"]))
 
     monkeypatch.setattr(check, "act", broken)
     assert main(["check", str(SUITES / "ci.yaml")]) == 3
-    assert "internal error; nothing was decided" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "ZeroDivisionError" in told
+    assert "internal error; nothing was decided" in told
+    assert "in broken" in told
+    assert "Mr Smith" not in told  # a message may quote a report
 
 
 def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):

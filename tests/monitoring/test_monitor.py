@@ -11,12 +11,11 @@ from collections import Counter
 
 import pytest
 
-from harness.chain import Chain
 from harness.errors import HarnessError, LedgerError
 from harness.monitoring import Monitor
 from harness.monitoring.judge import Judge
 from harness.monitoring.page import render_page
-from production import entries, folder, lines, reading, report, steady
+from production import crashes_at_entries, entries, folder, lines, reading, report, steady
 
 
 def advance(path):
@@ -93,37 +92,13 @@ def test_stopping_anywhere_gives_the_same_windows(tmp_path, messy):
     assert entries(root) == whole
 
 
-class Crash(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("where", ["before the entry", "half an entry", "after the entry"])
 def test_a_crash_at_any_step_loses_and_repeats_nothing(tmp_path, messy, monkeypatch, where):
     _, whole = log_of(tmp_path, messy)
     root = tmp_path / "crash"
     path = folder(root, [])
     (root / "production" / "a.jsonl").write_text("\n".join(messy) + "\n")
-    append, crashes = Chain.append, 0
-    rng = random.Random(where)
-
-    def failing(self, event, **facts):
-        if event != "window" or rng.random() > 0.25:
-            return append(self, event, **facts)
-        if where == "after the entry":
-            append(self, event, **facts)
-        elif where == "half an entry":
-            with self.path.open("ab") as stream:
-                stream.write(b'{"seq": 17, "event": "win')
-        raise Crash
-
-    monkeypatch.setattr(Chain, "append", failing)
-    for _ in range(100):
-        try:
-            advance(path)
-            break
-        except Crash:
-            crashes += 1
-    assert crashes > 2
+    assert crashes_at_entries(monkeypatch, lambda: advance(path), (where,)) > 2
     assert entries(root) == whole
     shipped = [json.loads(line) for line in (root / "monitor" / "windows.jsonl").read_text().splitlines()]
     assert [window["start"] for window in shipped] == [entry["start"] for entry in whole]

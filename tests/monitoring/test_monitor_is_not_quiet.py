@@ -9,7 +9,7 @@ from harness.cli import main
 from harness.errors import HarnessError
 from harness.monitoring import Monitor
 from harness.monitoring.config import read_config
-from production import CONFIG, START, entries, folder, lines, report, steady
+from production import CONFIG, START, crashes_at_entries, entries, folder, lines, report, steady
 
 RULES = [
     *CONFIG["rules"],
@@ -79,15 +79,7 @@ def test_two_nodes_files_that_grew_during_a_pause_are_judged_as_one_stream(tmp_p
     assert without_places(entries(tmp_path / "two")) == without_places(entries(tmp_path / "one"))
 
 
-class Crash(BaseException):
-    pass
-
-
 def test_a_crash_over_two_nodes_files_loses_and_repeats_nothing(tmp_path, monkeypatch):
-    import random
-
-    from harness.chain import Chain
-
     one, other = two_nodes(26, (12, 15))
     one.insert(80, report("mad", 9000))
     other[90] = other[90] | {"time": "no time"}
@@ -99,23 +91,9 @@ def test_a_crash_over_two_nodes_files_loses_and_repeats_nothing(tmp_path, monkey
         return path
 
     advance(made(tmp_path / "whole"))
-    path, append, crashes, rng = made(tmp_path / "crash"), Chain.append, 0, random.Random(2)
-
-    def failing(self, event, **facts):
-        if event != "window" or rng.random() > 0.3:
-            return append(self, event, **facts)
-        if rng.random() < 0.5:
-            append(self, event, **facts)
-        raise Crash
-
-    monkeypatch.setattr(Chain, "append", failing)
-    for _ in range(100):
-        try:
-            advance(path)
-            break
-        except Crash:
-            crashes += 1
-    assert crashes > 3
+    path = made(tmp_path / "crash")
+    places = ("before the entry", "after the entry")
+    assert crashes_at_entries(monkeypatch, lambda: advance(path), places) > 3
     whole = entries(tmp_path / "whole")
     assert entries(tmp_path / "crash") == whole
     assert sum(entry["counts"].get("unplaced", 0) for entry in whole) == 1
